@@ -1,0 +1,128 @@
+"""The atoms of Gaussian filtering: predict, and update by one scalar observation.
+
+Observations enter one element at a time (the univariate treatment of Koopman and Durbin 2000, "Fast
+filtering and smoothing for multivariate state space models", JTSA 21), so only scalar divisions occur
+and a missing element is simply passed over. The exact diffuse step is that of Koopman and Durbin (2003,
+"Filtering and smoothing of state vector for diffuse state-space models", JTSA 24), on a factor of P-infinity.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from .belief import DiffuseGaussian, Gaussian
+from .linalg import matmul, reflect
+
+LOG_2PI = 1.8378770664093453
+
+
+class Element(NamedTuple):
+    """What one scalar observation did to the belief.
+
+    Attributes:
+        innovation: v = y - z'm - d, 0 where missing.
+        variance: F, the innovation's variance (of P-infinity where diffuse), 1 where missing.
+        gain: K, so that the filtered mean is m + K v.
+        second_gain: K1, the coefficient of 1/kappa in the gain of a diffuse element, else 0.
+        finite: F of the finite part, where diffuse; else F again.
+        present: Whether there was an observation.
+        diffuse: Whether it identified a diffuse direction.
+    """
+
+    innovation: Float[Array, ""]
+    variance: Float[Array, ""]
+    gain: Float[Array, " state"]
+    second_gain: Float[Array, " state"]
+    finite: Float[Array, ""]
+    present: Bool[Array, ""]
+    diffuse: Bool[Array, ""]
+
+
+def predict(
+    belief: Gaussian | DiffuseGaussian,
+    propagate: Callable[[Array], Array],
+    offset: Float[Array, " state"],
+    noise_cov: Float[Array, "state state"],
+) -> Gaussian | DiffuseGaussian:
+    """The law of F x + c + w, w ~ N(0, Q), where `propagate` applies F along the leading axis."""
+    mean = propagate(belief.mean) + offset
+    cov = propagate(propagate(belief.cov).T) + noise_cov
+    if isinstance(belief, Gaussian):
+        return Gaussian(mean, cov)
+    factor = propagate(belief.factor)
+    magnitude = jnp.maximum(belief.magnitude, jnp.sum(factor**2, axis=1))
+    return DiffuseGaussian(mean, cov, factor, belief.remaining, magnitude)
+
+
+def update_element(
+    belief: Gaussian, z: Float[Array, " state"], h: Float[Array, ""], y: Float[Array, ""], present: Bool[Array, ""]
+) -> tuple[Gaussian, Element]:
+    """Condition on y = z'x + e, e ~ N(0, h); an absent y changes nothing."""
+    projected = jnp.sum(belief.cov * z, axis=1)
+    variance = jnp.where(present, jnp.sum(projected * z) + h, 1.0)
+    gain = jnp.where(present, projected / variance, 0.0)
+    innovation = jnp.where(present, y - jnp.sum(z * belief.mean), 0.0)
+    mean = belief.mean + gain * innovation
+    cov = belief.cov - gain[:, None] * gain[None] * variance
+    zero = jnp.zeros_like(gain)
+    return Gaussian(mean, cov), Element(innovation, variance, gain, zero, variance, present, jnp.zeros_like(present))
+
+
+def update_element_diffuse(
+    belief: DiffuseGaussian,
+    z: Float[Array, " state"],
+    h: Float[Array, ""],
+    y: Float[Array, ""],
+    present: Bool[Array, ""],
+) -> tuple[DiffuseGaussian, Element]:
+    """Condition a diffuse law on y = z'x + e, e ~ N(0, h).
+
+    Where z meets a remaining diffuse direction, that direction is used up; otherwise this is the
+    ordinary update of the finite part.
+    """
+    direction = jnp.sum(belief.factor * z[:, None], axis=0)
+    square = jnp.sum(direction**2)
+    limit = jnp.finfo(z.dtype).eps * jnp.sum(z**2 * belief.magnitude)
+    diffuse = present & (belief.remaining > 0) & (square > limit)
+    regular = present & ~diffuse
+    variance_inf = jnp.where(diffuse, square, 1.0)
+
+    finite_projected = jnp.sum(belief.cov * z, axis=1)
+    finite = jnp.sum(finite_projected * z) + h
+    variance_star = jnp.where(regular, finite, 1.0)
+
+    diffuse_gain = matmul(belief.factor, direction) / variance_inf
+    second_gain = jnp.where(diffuse, (finite_projected - diffuse_gain * finite) / variance_inf, 0.0)
+    gain = jnp.where(diffuse, diffuse_gain, jnp.where(regular, finite_projected / variance_star, 0.0))
+    innovation = jnp.where(present, y - jnp.sum(z * belief.mean), 0.0)
+
+    # one expression for both cases: with K = M/F the three terms collapse to -K K' F
+    cross = gain[:, None] * jnp.where(present, finite_projected, 0.0)[None]
+    cov = belief.cov - cross - cross.T + gain[:, None] * gain[None] * finite
+    return (
+        DiffuseGaussian(
+            belief.mean + gain * innovation,
+            cov,
+            jnp.where(diffuse, _drop_direction(belief.factor, direction, belief.remaining), belief.factor),
+            belief.remaining - diffuse,
+            belief.magnitude,
+        ),
+        Element(innovation, jnp.where(diffuse, square, variance_star), gain, second_gain, finite, present, diffuse),
+    )
+
+
+def _drop_direction(factor: Array, direction: Array, remaining: Array) -> Array:
+    """Turn the factor so that one column carries `direction`, and remove that column."""
+    used = factor.shape[1] - remaining
+    u, weight = reflect(direction, used)
+    turned = factor - weight * matmul(factor, u)[:, None] * u[None]
+    return jnp.where(jnp.arange(factor.shape[1]) == used, 0.0, turned)
+
+
+def log_density(element: Element) -> Float[Array, "..."]:
+    """The log-likelihood terms of elements: 0 where missing, without the quadratic where diffuse."""
+    quadratic = jnp.where(element.diffuse, 0.0, element.innovation**2 / element.variance)
+    term = -0.5 * (LOG_2PI + jnp.log(element.variance) + quadratic)
+    return jnp.where(element.present, term, 0.0)

@@ -1,0 +1,249 @@
+"""Parameters of models: fields that hold natural values and declare their constraint once.
+
+A field `scale: Scalar = param(constraints.positive)` holds a value, or None while it is unknown. From this
+one declaration come the paths (`"trend.slope_scale"`), the map to and from the unconstrained scale, the
+log-Jacobian, the default prior, the starting value and the batch shape.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from numpyro.distributions import Distribution, biject_to, constraints
+
+
+@dataclasses.dataclass(frozen=True)
+class Declaration:
+    """What a field says about its parameter.
+
+    Attributes:
+        constraint: The support, or a function of the instance that gives it.
+        shape: Function of the instance giving the shape of one value; leading axes beyond it are batch axes.
+        prior: Function of (instance, data scale) giving the default prior.
+        unit: `"data"` where the parameter scales with the data, `"none"` where it does not.
+        active: Function of the instance saying whether it has this parameter at all.
+    """
+
+    constraint: Any
+    shape: Callable[[Any], tuple[int, ...]]
+    prior: Callable[[Any, float], Distribution]
+    unit: str
+    active: Callable[[Any], bool]
+
+
+def param(
+    constraint: Any,
+    *,
+    prior: Callable[[Any, float], Distribution],
+    shape: Callable[[Any], tuple[int, ...]] = lambda self: (),
+    unit: str = "none",
+    active: Callable[[Any], bool] = lambda self: True,
+) -> Any:
+    """Declare a dataclass field of a model as a parameter.
+
+    Args:
+        constraint: NumPyro constraint of one value, or a function of the instance that returns it.
+        prior: Function of the instance and of the data's scale (a standard deviation, in the data's
+            unit) that returns the default prior.
+        shape: Function of the instance that returns the shape of one value.
+        unit: `"data"` if the parameter is in the data's unit, else `"none"`.
+        active: Function of the instance that says whether it has this parameter at all.
+
+    Returns:
+        A field specifier, None (unknown) by default.
+
+    Example:
+        >>> import equinox as eqx, numpyro.distributions as dist
+        >>> from numpyro.distributions import constraints
+        >>> class Model(eqx.Module):
+        ...     scale: float | None = param(
+        ...         constraints.positive, unit="data", prior=lambda self, s: dist.HalfNormal(s))
+        >>> list(parameters(Model(2.0)))
+        ['scale']
+    """
+    declaration = Declaration(constraint, shape, prior, unit, active)
+    return eqx.field(default=None, converter=as_value, metadata={"parameter": declaration})
+
+
+def as_value(value: Any) -> Array | None:
+    """A parameter's value as a strongly typed floating-point array; None stays None."""
+    if value is None:
+        return None
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.floating) and not value.weak_type:
+        return value
+    try:
+        array = jnp.asarray(value)
+    except (TypeError, ValueError):
+        return value  # sentinels that jax and equinox put into fields while they rebuild a module
+    dtype = array.dtype if jnp.issubdtype(array.dtype, jnp.floating) else jnp.result_type(float)
+    return jax.lax.convert_element_type(array, np.dtype(dtype))  # drops a weak type, which would cost a trace
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One parameter of one model: its path, value (None if unknown) and declaration."""
+
+    path: str
+    value: Array | None
+    owner: Any
+    field: str
+    declaration: Declaration
+
+    @property
+    def constraint(self) -> constraints.Constraint:
+        """The support of one value."""
+        found = self.declaration.constraint
+        return found if isinstance(found, constraints.Constraint) else found(self.owner)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one value."""
+        return self.declaration.shape(self.owner)
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """The leading axes of the value."""
+        if self.value is None:
+            return ()
+        return self.value.shape[: self.value.ndim - len(self.shape)]
+
+    @property
+    def is_off(self) -> bool:
+        """Whether a scale was given as exactly zero, which removes the disturbance for good."""
+        value = self.value
+        if self.declaration.unit != "data" or value is None or isinstance(value, jax.core.Tracer):
+            return False
+        return bool(np.all(np.asarray(value) == 0.0))
+
+    def default_prior(self, scale: float) -> Distribution:
+        """The default prior, given the standard deviation of the data."""
+        return self.declaration.prior(self.owner, scale)
+
+
+def parameters(model: Any) -> dict[str, Parameter]:
+    """The parameters of a model by path, in the order of its fields.
+
+    Args:
+        model: An `equinox.Module`; parts in fields are searched too, and their own `name` (or the
+            field's name) comes before the parameter's.
+
+    Returns:
+        A dictionary from path to `Parameter`.
+    """
+    return {found.path: found for found in _walk(model, ())}
+
+
+def _walk(node: Any, prefix: tuple[str, ...]) -> Iterator[Parameter]:
+    if isinstance(node, (tuple, list)):
+        for part in node:
+            yield from _walk(part, prefix)
+    elif isinstance(node, eqx.Module):
+        own = getattr(node, "name", None)
+        prefix = (*prefix, own) if isinstance(own, str) else prefix
+        for field in dataclasses.fields(node):
+            value = getattr(node, field.name, None)
+            declaration = field.metadata.get("parameter")
+            if declaration is not None:
+                if not declaration.active(node):
+                    continue
+                yield Parameter(".".join((*prefix, field.name)), value, node, field.name, declaration)
+            elif isinstance(value, (tuple, list, eqx.Module)):
+                yield from _walk(value, prefix)
+
+
+def replace(model: Any, values: Mapping[str, Any]) -> Any:
+    """The model with some parameters set to new values.
+
+    Args:
+        model: The model.
+        values: New natural values by path.
+
+    Returns:
+        A new model.
+
+    Raises:
+        ValueError: If a path is not a parameter of the model.
+    """
+    known = parameters(model)
+    check_paths(values, known, "values")
+
+    def rebuild(node: Any, prefix: tuple[str, ...]) -> Any:
+        if isinstance(node, (tuple, list)):
+            return type(node)(rebuild(part, prefix) for part in node)
+        if not isinstance(node, eqx.Module):
+            return node
+        own = getattr(node, "name", None)
+        prefix = (*prefix, own) if isinstance(own, str) else prefix
+        changes = {}
+        for field in dataclasses.fields(node):
+            value = getattr(node, field.name, None)
+            path = ".".join((*prefix, field.name))
+            if "parameter" in field.metadata:
+                if path in values:
+                    changes[field.name] = as_value(values[path])
+            elif isinstance(value, (tuple, list, eqx.Module)):
+                new = rebuild(value, prefix)
+                if new is not value:
+                    changes[field.name] = new
+        return with_fields(node, **changes) if changes else node
+
+    return rebuild(model, ())
+
+
+def with_fields(node: Any, **changes: Any) -> Any:
+    """A copy of a Module with some fields, static ones included, set to new values."""
+    copy = object.__new__(type(node))
+    for field in dataclasses.fields(node):
+        if field.name in changes or hasattr(node, field.name):
+            object.__setattr__(copy, field.name, changes.get(field.name, getattr(node, field.name, None)))
+    return copy
+
+
+def check_paths(given: Mapping[str, Any], known: Mapping[str, Any], what: str) -> None:
+    """Raise a ValueError that lists the paths a model has if one of the given ones is not among them."""
+    wrong = [path for path in given if path not in known]
+    if wrong:
+        raise ValueError(
+            f"{what} name {', '.join(map(repr, wrong))}, but the model's parameters are "
+            f"{', '.join(map(repr, known)) or 'none'}"
+        )
+
+
+def unknown(model: Any) -> list[str]:
+    """The paths of the parameters that have no value yet."""
+    return [path for path, found in parameters(model).items() if found.value is None]
+
+
+def batch_shape(model: Any) -> tuple[int, ...]:
+    """The joint batch shape of the model's parameter values."""
+    return jnp.broadcast_shapes(*(found.batch_shape for found in parameters(model).values()))
+
+
+def constrain(
+    unconstrained: Mapping[str, Float[Array, "..."]], supports: Mapping[str, constraints.Constraint]
+) -> dict[str, Float[Array, "..."]]:
+    """Natural values from unconstrained ones, parameter by parameter."""
+    return {path: biject_to(supports[path])(value) for path, value in unconstrained.items()}
+
+
+def unconstrain(
+    values: Mapping[str, Float[Array, "..."]], supports: Mapping[str, constraints.Constraint]
+) -> dict[str, Float[Array, "..."]]:
+    """Unconstrained values from natural ones, parameter by parameter."""
+    return {path: biject_to(supports[path]).inv(value) for path, value in values.items()}
+
+
+def log_jacobian(
+    unconstrained: Mapping[str, Float[Array, "..."]], supports: Mapping[str, constraints.Constraint]
+) -> Float[Array, ""]:
+    """The sum of the log absolute determinants of `constrain`."""
+    total = jnp.zeros(())
+    for path, value in unconstrained.items():
+        transform = biject_to(supports[path])
+        total = total + jnp.sum(transform.log_abs_det_jacobian(value, transform(value)))
+    return total

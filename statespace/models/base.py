@@ -1,0 +1,175 @@
+"""The two ladders on which models stand: what their dynamics are, and what their emission is.
+
+    dynamics:  any  >  Gaussian            >  linear-Gaussian
+    emission:  any  >  with moments        >  linear-Gaussian
+
+A method asks for a rung of each; a model may stand high on one and low on the other.
+"""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+from numpyro.distributions import Distribution
+
+from ..core.normal import FactorNormal
+from ..core.step import Step
+from .initial import InitialLaw
+
+
+class TransitionMatrices(eqx.Module):
+    """The part of a linear-Gaussian transition that is not its matrix: x' = F x + offset + factor z.
+
+    Attributes:
+        offset: Shape (state,).
+        factor: Noise factor, shape (state, noise); the noise covariance is factor factor'.
+    """
+
+    offset: Float[Array, " state"]
+    factor: Float[Array, "state noise"]
+
+
+class EmissionMatrices(eqx.Module):
+    """A linear-Gaussian emission: y = matrix x + offset + noise.
+
+    Attributes:
+        matrix: Shape (series, state).
+        offset: Shape (series,).
+        scale: Standard deviations, shape (series,), or a noise factor, shape (series, noise).
+    """
+
+    matrix: Float[Array, "series state"]
+    offset: Float[Array, " series"]
+    scale: Float[Array, " series"] | Float[Array, "series noise"]
+
+
+class AbstractStateSpace(eqx.Module):
+    """A law for the first state, for the next state, and for what is observed.
+
+    Subclasses write `initial`, `transition` and `emission`, each of which returns a NumPyro distribution,
+    and the three properties. Fields must not be named like these methods.
+    """
+
+    @abc.abstractmethod
+    def initial(self, step: Step) -> Distribution:
+        """The law of the state at the first stamp, given that stamp's inputs."""
+
+    @abc.abstractmethod
+    def transition(self, x: Float[Array, " state"], step: Step) -> Distribution:
+        """The law of the state at `step`, given the state at the stamp before."""
+
+    @abc.abstractmethod
+    def emission(self, x: Float[Array, " state"], step: Step) -> Distribution:
+        """The law of the observation at `step`, given the state there."""
+
+    @property
+    @abc.abstractmethod
+    def state_names(self) -> tuple[str, ...]:
+        """A name for each element of the state."""
+
+    @property
+    def num_series(self) -> int:
+        """The number of observed series."""
+        return 1
+
+    @property
+    def schedule(self) -> PyTree:
+        """Time-varying arrays (leading axis: stamps); each step carries its slice. None if there are none."""
+        return None
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The input columns that the model reads, in the order in which it reads them."""
+        return ()
+
+    def bind(self, binding: Any) -> "AbstractStateSpace":
+        """The model tied to the data's columns and dates; by default there is nothing to tie."""
+        del binding
+        return self
+
+
+class AbstractGaussianDynamics(AbstractStateSpace):
+    """Dynamics x' = drift(x) + factor z with standard normal z."""
+
+    @abc.abstractmethod
+    def drift(self, x: Float[Array, " state"], step: Step) -> Float[Array, " state"]:
+        """The conditional mean of the state at `step`."""
+
+    @abc.abstractmethod
+    def noise_factor(self, step: Step) -> Float[Array, "state noise"]:
+        """The factor of the conditional covariance."""
+
+    def transition(self, x: Float[Array, " state"], step: Step) -> FactorNormal:
+        """The law of the state at `step`, given the state at the stamp before."""
+        return FactorNormal(self.drift(x, step), self.noise_factor(step))
+
+
+class AbstractLinearDynamics(AbstractGaussianDynamics):
+    """Dynamics x' = F x + offset + factor z, where `propagate` applies F."""
+
+    @abc.abstractmethod
+    def initial_law(self, step: Step) -> InitialLaw:
+        """The normal, possibly diffuse, law of the first state."""
+
+    @abc.abstractmethod
+    def propagate(self, x: Float[Array, "state *columns"], step: Step) -> Float[Array, "state *columns"]:
+        """Apply the transition matrix along the leading axis."""
+
+    @abc.abstractmethod
+    def transition_matrices(self, step: Step) -> TransitionMatrices:
+        """Offset and noise factor of the transition into `step`."""
+
+    def initial(self, step: Step) -> FactorNormal:
+        """The law of the state at the first stamp, given that stamp's inputs."""
+        law = self.initial_law(step)
+        return FactorNormal(law.mean, law.scale, diffuse=any(law.diffuse))
+
+    def drift(self, x: Float[Array, " state"], step: Step) -> Float[Array, " state"]:
+        """The conditional mean of the state at `step`."""
+        return self.propagate(x, step) + self.transition_matrices(step).offset
+
+    def noise_factor(self, step: Step) -> Float[Array, "state noise"]:
+        """The factor of the conditional covariance."""
+        return self.transition_matrices(step).factor
+
+
+class AbstractMomentEmission(AbstractStateSpace):
+    """Emissions whose conditional mean and covariance are known functions of the state."""
+
+    @abc.abstractmethod
+    def conditional_moments(
+        self, x: Float[Array, " state"], step: Step
+    ) -> tuple[Float[Array, " series"], Float[Array, "series series"]]:
+        """Mean and covariance of the observation, given the state."""
+
+
+class AbstractLinearEmission(AbstractMomentEmission):
+    """Emissions y = H x + offset + normal noise."""
+
+    @abc.abstractmethod
+    def emission_matrices(self, step: Step) -> EmissionMatrices:
+        """Matrix, offset and noise scale at `step`."""
+
+    def conditional_moments(
+        self, x: Float[Array, " state"], step: Step
+    ) -> tuple[Float[Array, " series"], Float[Array, "series series"]]:
+        """Mean and covariance of the observation, given the state."""
+        parts = self.emission_matrices(step)
+        factor = noise_matrix(parts.scale)
+        return parts.matrix @ x + parts.offset, factor @ factor.T
+
+    def emission(self, x: Float[Array, " state"], step: Step) -> FactorNormal:
+        """The law of the observation at `step`, given the state there."""
+        parts = self.emission_matrices(step)
+        return FactorNormal(parts.matrix @ x + parts.offset, noise_matrix(parts.scale))
+
+
+class AbstractLinearGaussian(AbstractLinearDynamics, AbstractLinearEmission):
+    """Both ladders' highest rungs: what the Kalman filter needs."""
+
+
+def noise_matrix(scale: Array) -> Float[Array, "series noise"]:
+    """A noise factor from standard deviations or from a factor."""
+    return jnp.diag(scale) if scale.ndim == 1 else scale

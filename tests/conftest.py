@@ -1,0 +1,31 @@
+"""What every test stands on: statespace before any JAX backend, x64, a compilation cache, no windows."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import statespace  # noqa: F401, I001  first: its runtime sets an XLA option before a backend starts
+import jax
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_compilation_cache_dir", str(ROOT / ".jax_cache"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+@pytest.fixture
+def key():
+    """A fixed random key: statistical tests are calibrated for it."""
+    return jax.random.key(20260101)
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of series beside the project, which not every checkout has."""
+    folder = ROOT.parent / "shared" / "data" / "series"
+    if not folder.is_dir():
+        pytest.skip("the data folder ../shared/data/series is not beside this checkout")
+    return folder
