@@ -9,6 +9,7 @@ and a missing element is simply passed over. The exact diffuse step is that of K
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -25,19 +26,19 @@ class Element(NamedTuple):
         innovation: v = y - z'm - d, 0 where missing.
         variance: F, the innovation's variance (of P-infinity where diffuse), 1 where missing.
         gain: K, so that the filtered mean is m + K v.
-        second_gain: K1, the coefficient of 1/kappa in the gain of a diffuse element, else 0.
+        second_gain: K1, the coefficient of 1/kappa in the gain of a diffuse element, 0 elsewhere in the phase.
         finite: F of the finite part, where diffuse; else F again.
-        present: Whether there was an observation.
-        diffuse: Whether it identified a diffuse direction.
+        present: Whether there was an observation; None where that is known throughout.
+        diffuse: Whether it identified a diffuse direction; None after the diffuse phase.
     """
 
     innovation: Float[Array, ""]
     variance: Float[Array, ""]
     gain: Float[Array, " state"]
-    second_gain: Float[Array, " state"]
+    second_gain: Float[Array, " state"] | None
     finite: Float[Array, ""]
-    present: Bool[Array, ""]
-    diffuse: Bool[Array, ""]
+    present: Bool[Array, ""] | None
+    diffuse: Bool[Array, ""] | None
 
 
 def predict(
@@ -48,7 +49,7 @@ def predict(
 ) -> Gaussian | DiffuseGaussian:
     """The law of F x + c + w, w ~ N(0, Q), where `propagate` applies F along the leading axis."""
     mean = propagate(belief.mean) + offset
-    cov = propagate(propagate(belief.cov).T) + noise_cov
+    cov = jax.vmap(propagate)(propagate(belief.cov)) + noise_cov
     if isinstance(belief, Gaussian):
         return Gaussian(mean, cov)
     factor = propagate(belief.factor)
@@ -56,18 +57,25 @@ def predict(
     return DiffuseGaussian(mean, cov, factor, belief.remaining, magnitude)
 
 
+def _where(present: Bool[Array, ""] | None, value: Array, otherwise: float) -> Array:
+    return value if present is None else jnp.where(present, value, otherwise)
+
+
 def update_element(
-    belief: Gaussian, z: Float[Array, " state"], h: Float[Array, ""], y: Float[Array, ""], present: Bool[Array, ""]
+    belief: Gaussian,
+    z: Float[Array, " state"],
+    h: Float[Array, ""],
+    y: Float[Array, ""],
+    present: Bool[Array, ""] | None,
 ) -> tuple[Gaussian, Element]:
-    """Condition on y = z'x + e, e ~ N(0, h); an absent y changes nothing."""
+    """Condition on y = z'x + e, e ~ N(0, h); an absent y changes nothing. None: y is known to be present."""
     projected = jnp.sum(belief.cov * z, axis=1)
-    variance = jnp.where(present, jnp.sum(projected * z) + h, 1.0)
-    gain = jnp.where(present, projected / variance, 0.0)
-    innovation = jnp.where(present, y - jnp.sum(z * belief.mean), 0.0)
-    mean = belief.mean + gain * innovation
-    cov = belief.cov - gain[:, None] * gain[None] * variance
-    zero = jnp.zeros_like(gain)
-    return Gaussian(mean, cov), Element(innovation, variance, gain, zero, variance, present, jnp.zeros_like(present))
+    variance = _where(present, jnp.sum(projected * z) + h, 1.0)
+    gain = _where(present, projected / variance, 0.0)
+    innovation = _where(present, y - jnp.sum(z * belief.mean), 0.0)
+    cov = belief.cov - gain[:, None] * projected[None]
+    after = Gaussian(belief.mean + gain * innovation, cov)
+    return after, Element(innovation, variance, gain, None, variance, present, None)
 
 
 def update_element_diffuse(
@@ -75,7 +83,7 @@ def update_element_diffuse(
     z: Float[Array, " state"],
     h: Float[Array, ""],
     y: Float[Array, ""],
-    present: Bool[Array, ""],
+    present: Bool[Array, ""] | None,
 ) -> tuple[DiffuseGaussian, Element]:
     """Condition a diffuse law on y = z'x + e, e ~ N(0, h).
 
@@ -85,6 +93,7 @@ def update_element_diffuse(
     direction = jnp.sum(belief.factor * z[:, None], axis=0)
     square = jnp.sum(direction**2)
     limit = jnp.finfo(z.dtype).eps * jnp.sum(z**2 * belief.magnitude)
+    present = jnp.ones((), bool) if present is None else present
     diffuse = present & (belief.remaining > 0) & (square > limit)
     regular = present & ~diffuse
     variance_inf = jnp.where(diffuse, square, 1.0)
@@ -121,8 +130,14 @@ def _drop_direction(factor: Array, direction: Array, remaining: Array) -> Array:
     return jnp.where(jnp.arange(factor.shape[1]) == used, 0.0, turned)
 
 
-def log_density(element: Element) -> Float[Array, "..."]:
+def log_density(
+    innovation: Float[Array, "..."],
+    variance: Float[Array, "..."],
+    present: Bool[Array, "..."] | None,
+    diffuse: Bool[Array, "..."] | None,
+) -> Float[Array, "..."]:
     """The log-likelihood terms of elements: 0 where missing, without the quadratic where diffuse."""
-    quadratic = jnp.where(element.diffuse, 0.0, element.innovation**2 / element.variance)
-    term = -0.5 * (LOG_2PI + jnp.log(element.variance) + quadratic)
-    return jnp.where(element.present, term, 0.0)
+    quadratic = innovation**2 / variance
+    if diffuse is not None:
+        quadratic = jnp.where(diffuse, 0.0, quadratic)
+    return _where(present, -0.5 * (LOG_2PI + jnp.log(variance) + quadratic), 0.0)

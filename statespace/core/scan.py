@@ -5,6 +5,7 @@ everything that belongs to one stamp (step, data, matrices). The law of the firs
 first stamp is only updated; `predict` is never called there.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
@@ -45,6 +46,7 @@ def forward(recursion: Recursion, belief: B, slots: Any, *, started: bool, check
         The last belief, and the summaries stacked over time.
     """
 
+    @functools.partial(jax.checkpoint, prevent_cse=False)  # the backward pass recomputes a step: less to store
     def body(carry, slot):
         return recursion.update(recursion.predict(carry, slot), slot)
 

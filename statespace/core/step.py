@@ -12,16 +12,22 @@ class Step(eqx.Module):
     Attributes:
         index: Position of the stamp, 0 at the first stamp of the model's series.
         time: Time of the stamp in periods (regular series) or in days (irregular series).
-        dt: Time since the previous stamp; never used at the first stamp.
+        spacing: Time since the previous stamp, never used at the first one; None on a regular series, where it
+            is 1 and what depends on it can be computed once.
         inputs: Values of the input columns at this stamp, or None.
         schedule: This stamp's slice of the model's own time-varying arrays, or None.
     """
 
     index: Int[Array, "*time"]
     time: Float[Array, "*time"]
-    dt: Float[Array, "*time"]
+    spacing: Float[Array, "*time"] | None = None
     inputs: Shaped[Array, "*time inputs"] | None = None
     schedule: PyTree = None
+
+    @property
+    def dt(self) -> Float[Array, "*time"]:
+        """Time since the previous stamp."""
+        return jnp.ones(self.index.shape, self.time.dtype) if self.spacing is None else self.spacing
 
     def __getitem__(self, item) -> "Step":
         """The step or steps at a position or slice of the time axis."""
@@ -47,7 +53,7 @@ def make_steps(
         length: Number of stamps.
         start: Position of the first of them; above 0 for forecasts and appended rows.
         time: Times of the stamps; their positions when left out.
-        dt: Time since the previous stamp; 1 when left out.
+        dt: Time since the previous stamp, where it is not always 1.
         inputs: Input values, one row a stamp.
         schedule: Arrays of the model with a leading axis over *all* positions from 0 on; the slice that
             belongs to these stamps is taken here.
@@ -76,7 +82,7 @@ def make_steps(
     return Step(
         index,
         jnp.asarray(index if time is None else time, dtype),
-        jnp.ones(length, dtype) if dt is None else jnp.asarray(dt, dtype),
+        None if dt is None else jnp.asarray(dt, dtype),
         inputs,
         schedule,
     )

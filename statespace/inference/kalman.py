@@ -16,7 +16,7 @@ from ..core import gaussian
 from ..core.belief import DiffuseGaussian, Gaussian
 from ..core.gaussian import Element
 from ..core.linalg import mask_matrix, quadratic, solve_unit_lower, unit_ldl
-from ..core.scan import Hoisted, forward, join, length_of, part
+from ..core.scan import Hoisted, forward, length_of, part
 from ..core.step import Step
 from ..models.base import AbstractLinearGaussian, EmissionMatrices
 
@@ -55,11 +55,11 @@ class Observation(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """What the scan carries for one stamp."""
+    """What the scan carries for one stamp; `values` are the decorrelated observations without their offset."""
 
     step: Step
-    y: Float[Array, " series"]
-    mask: Bool[Array, " series"]
+    values: Float[Array, " series"]
+    mask: Bool[Array, " series"] | None
     transition: list[Any]
     emission: list[Any]
 
@@ -72,7 +72,7 @@ class KalmanRecursion:
         skip = 1 if peeled and len(steps) > 1 else 0
         self.transition = Hoisted(self._transition, part(steps, skip, None))
         self.emission = Hoisted(self._emission, (steps, None if complete else mask))
-        self.skip = skip
+        self.skip, self.mask = skip, None if complete else mask
 
     def _transition(self, step: Step) -> tuple[Array, Array]:
         parts = self.model.transition_matrices(step)
@@ -89,17 +89,19 @@ class KalmanRecursion:
         rows = parts.matrix if mask is None else jnp.where(mask[:, None], parts.matrix, 0.0)
         return parts.offset, solve_unit_lower(lower, rows), variances, lower
 
-    def slots(self, steps: Step, y: Array, mask: Array) -> Slot:
+    def slots(self, steps: Step, y: Array) -> Slot:
         """Everything that varies, stacked over time; the first stamp's transition is never read."""
+        offset, _, _, lower = self.emission.all(len(steps))
+        values = y - offset if self.mask is None else jnp.where(self.mask, y - offset, 0.0)
+        if lower is not None:
+            values = jax.vmap(solve_unit_lower)(lower, values)
         pad = [v if v is None else jnp.concatenate([v[: self.skip], v]) for v in self.transition.varying]
-        return Slot(steps, y, mask, pad, self.emission.varying)
+        return Slot(steps, values, self.mask, pad, self.emission.varying)
 
     def observation(self, slot: Slot) -> Observation:
         """The slot's observation, decorrelated."""
-        offset, rows, variances, lower = self.emission.merge(slot.emission)
-        centred = jnp.where(slot.mask, slot.y - offset, 0.0)
-        values = centred if lower is None else solve_unit_lower(lower, centred)
-        return Observation(rows, variances, values, lower)
+        _, rows, variances, lower = self.emission.merge(slot.emission)
+        return Observation(rows, variances, slot.values, lower)
 
     def noise(self, slot: Slot) -> tuple[Array, Array]:
         """Offset and noise covariance of the transition into the slot."""
@@ -115,8 +117,9 @@ class KalmanRecursion:
         seen = self.observation(slot)
         step = gaussian.update_element if isinstance(belief, Gaussian) else gaussian.update_element_diffuse
         elements = []
-        for i in range(slot.y.shape[0]):
-            belief, element = step(belief, seen.rows[i], seen.variances[i], seen.values[i], slot.mask[i])
+        for i in range(seen.values.shape[0]):
+            present = None if slot.mask is None else slot.mask[i]
+            belief, element = step(belief, seen.rows[i], seen.variances[i], seen.values[i], present)
             elements.append(element)
         return belief, jax.tree.map(lambda *leaves: jnp.stack(leaves), *elements)
 
@@ -226,18 +229,12 @@ def log_likelihood(
     """
     belief, constant = initial_belief(model, steps)
     recursion = Likelihood(model, steps, peeled=True, complete=complete, mask=mask)
-    slots = recursion.slots(steps, y, mask)
+    slots = recursion.slots(steps, y)
     length = len(steps) if diffuse_steps is None else diffuse_steps
     checkpoint = (method or Kalman()).checkpoint
     _, first, rest = run(recursion, belief, slots, length, started=False, checkpoint=checkpoint)
-    kept = rest if first is None else first if rest is None else join(first, rest)
-    terms = jnp.sum(log_terms(*kept), axis=1)
-    return terms.at[0].add(constant)
-
-
-def log_terms(innovation: Array, variance: Array, present: Array, diffuse: Array) -> Float[Array, "time series"]:
-    """The log-likelihood of each element from its innovation."""
-    return gaussian.log_density(Element(innovation, variance, innovation, innovation, variance, present, diffuse))
+    terms = [jnp.sum(gaussian.log_density(*kept), axis=1) for kept in (first, rest) if kept is not None]
+    return jnp.concatenate(terms).at[0].add(constant)
 
 
 def kalman_filter(
@@ -264,7 +261,7 @@ def kalman_filter(
     started = belief is not None
     start, constant = (belief, jnp.zeros(())) if started else initial_belief(model, steps)
     recursion = Full(model, steps, peeled=not started, complete=complete, mask=mask)
-    slots = recursion.slots(steps, y, mask)
+    slots = recursion.slots(steps, y)
     length = len(steps) if diffuse_steps is None else diffuse_steps
     last, first, rest = run(recursion, start, slots, length, started=started, checkpoint=False)
     return recursion, slots, KalmanRun(first, rest, last, constant)
@@ -300,6 +297,6 @@ def _open_stamps(model: AbstractLinearGaussian, mask: Array, steps: Step) -> Boo
     """Whether diffuse directions remain after each stamp."""
     belief, _ = initial_belief(model, steps)
     recursion = _Remaining(model, steps, peeled=True, complete=False, mask=mask)
-    slots = recursion.slots(steps, jnp.zeros(mask.shape, belief.mean.dtype), mask)
+    slots = recursion.slots(steps, jnp.zeros(mask.shape, belief.mean.dtype))
     _, remaining = forward(recursion, belief, slots, started=False)
     return remaining > 0

@@ -1,0 +1,22 @@
+"""Labelled data in: pandas, xarray and arrays become one `Series` of float64 arrays with stamps and names."""
+
+from .coerce import append_series, as_series
+from .future import Future, future, future_index
+from .series import Series, join_series
+from .transform import BoxCox, Identity, Log, Transform, as_transform, transform_from_spec
+
+__all__ = [
+    "BoxCox",
+    "Future",
+    "Identity",
+    "Log",
+    "Series",
+    "Transform",
+    "append_series",
+    "as_series",
+    "as_transform",
+    "future",
+    "future_index",
+    "join_series",
+    "transform_from_spec",
+]

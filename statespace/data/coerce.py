@@ -1,0 +1,173 @@
+"""From what users have to a `Series`, and the rows that follow one."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .future import following_stamps
+from .index import check_same_kind, check_stamps, clock, elapsed, frequency, stamps_from_times
+from .inputs import check_given, match_inputs
+from .series import Series
+from .table import Table, read_table, to_floats
+
+_WHAT = "the data"
+_NEW = "the new rows"
+
+
+def as_series(
+    data: Any, inputs: Any = None, times: Any = None, input_columns: Sequence[str] | None = ()
+) -> Series:
+    """Coerce and check observations, their stamps and their inputs.
+
+    Regular stamps (a frequency, periods, whole numbers in equal steps) are one period apart: `dt` is 1, for
+    months too. Dates without a regular frequency are measured in days, other numbers in their own unit.
+
+    Args:
+        data: Observations (time) or (time, series), NaN where missing: a pandas Series or DataFrame, an
+            xarray DataArray or Dataset with the dimension `time`, a NumPy or JAX array, or a list of numbers.
+        inputs: Values of the input columns: pandas or xarray with every stamp of the data, or an array with
+            as many rows as the data.
+        times: The stamps of data that have none: dates or numbers.
+        input_columns: Names of the columns that the model reads; None keeps all that are given.
+
+    Returns:
+        The series.
+
+    Raises:
+        TypeError: If data, stamps or inputs are of a kind that cannot be used.
+        ValueError: If their shapes, stamps, names or values do not fit.
+
+    Example:
+        >>> import pandas as pd
+        >>> years = pd.period_range("2000", periods=3, freq="Y")
+        >>> flow = pd.Series([1.0, float("nan"), 2.0], years, name="flow")
+        >>> as_series(flow)
+        Series(flow: 3 stamps, 2000 to 2002, freq='Y-DEC')
+    """
+    given = check_given(inputs, input_columns)
+    table = _named(read_table(data, _WHAT), None)
+    series = _build(table, _stamps(table, times))
+    _check_observed(series)
+    if not given:
+        return series
+    matched = match_inputs(inputs, input_columns, series.index, _WHAT, by_number=times is None)
+    return replace(series, inputs=matched[0], input_names=matched[1])
+
+
+def append_series(series: Series, new: Any, *, inputs: Any = None, times: Any = None) -> Series:
+    """The rows that follow a series, coerced and checked as `as_series` does.
+
+    Args:
+        series: What is known so far.
+        new: New observations: with stamps that follow the series, or an array of the next rows if it is
+            regular.
+        inputs: Inputs of the new rows, if the series has inputs; rows of earlier stamps are skipped.
+        times: Stamps of the new rows, if they have none.
+
+    Returns:
+        The new rows only; their `time` continues that of the series and the first `dt` is the real gap.
+
+    Raises:
+        TypeError: If the rows are of a kind that cannot be used.
+        ValueError: If they do not follow the series, have other names, or lack stamps or inputs.
+
+    Example:
+        >>> from statespace.data import append_series, as_series
+        >>> rows = append_series(as_series([1.0, 2.0]), [3.0])
+        >>> rows.time, rows.dt
+        (array([2.]), array([1.]))
+    """
+    given = check_given(inputs, series.input_names)
+    table = _named(read_table(new, _NEW), series.names)
+    index = _next_stamps(series, table, times)
+    time, dt = _continued(series, index)
+    rows = replace(
+        _build(table, index, _NEW), time=time, dt=dt, freq=series.freq, is_regular=series.is_regular
+    )
+    rows = replace(rows, univariate=series.univariate)
+    if not given:
+        return rows
+    values, names = match_inputs(inputs, series.input_names, index, _NEW, by_number=times is None)
+    return replace(rows, inputs=values, input_names=names)
+
+
+def _build(table: Table, index: pd.Index, what: str = _WHAT) -> Series:
+    observed = to_floats(table.frame.set_axis(index, axis=0), what)
+    mask = ~np.isnan(observed)
+    time, dt, regular = clock(index)
+    return Series(
+        values=np.where(mask, observed, 0.0),
+        mask=mask,
+        index=index,
+        names=tuple(table.frame.columns),
+        univariate=table.univariate,
+        inputs=None,
+        input_names=(),
+        freq=frequency(index),
+        time=time,
+        dt=dt,
+        is_regular=regular,
+    )
+
+
+def _named(table: Table, names: tuple[str, ...] | None) -> Table:
+    """The table with the names of the series: its own, those of an earlier part, or y, y0, y1, ..."""
+    width = table.frame.shape[1]
+    if names is None:
+        made = ("y",) if width == 1 else tuple(f"y{i}" for i in range(width))
+        return table if table.named else table.renamed(made)
+    if width != len(names) or (table.named and set(table.frame.columns) != set(names)):
+        got = ", ".join(map(repr, table.frame.columns)) if table.named else f"{width} without names"
+        raise ValueError(
+            f"the new rows got the series {got}, expected {', '.join(map(repr, names))}; give the same "
+            "series as before"
+        )
+    return table.renamed(names) if not table.named else replace(table, frame=table.frame.loc[:, list(names)])
+
+
+def _stamps(table: Table, times: Any, what: str = _WHAT) -> pd.Index:
+    if times is None:
+        return check_stamps(table.frame.index, what)
+    if table.stamped and not table.numbered:
+        raise ValueError(
+            f"got times= for {what} that have an index of their own, expected one or the other; leave "
+            "times= out, or pass data.to_numpy()"
+        )
+    return stamps_from_times(times, len(table.frame))
+
+
+def _check_observed(series: Series) -> None:
+    for name, present in zip(series.names, series.mask.T, strict=True):
+        if not present.any():
+            raise ValueError(
+                f"series {name!r} is all missing: got {series.length} NaN, expected at least one "
+                "observation; drop the series"
+            )
+
+
+def _next_stamps(series: Series, table: Table, times: Any) -> pd.Index:
+    """The stamps of new rows: their own, those of `times=`, or (unlabelled rows) the next ones."""
+    if times is None and not table.stamped:
+        if not series.is_regular:
+            raise ValueError(
+                f"the new rows got no stamps, expected later ones than {series.index[-1]}, since the series "
+                "has no frequency; pass times="
+            )
+        return following_stamps(series, len(table.frame), None)
+    index = _stamps(table, times, _NEW)
+    check_same_kind(
+        index, series.index, "the index of the new rows", "give the new rows the same kind of index"
+    )
+    return following_stamps(series, len(index), index)
+
+
+def _continued(series: Series, index: pd.Index) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    last = series.time[-1]
+    if series.is_regular:
+        return last + np.arange(1.0, len(index) + 1), np.ones(len(index))
+    time = last + elapsed(index, series.index[-1])
+    return time, np.diff(time, prepend=last)

@@ -1,0 +1,10 @@
+"""Pictures of results with matplotlib (the extra `plots`); every function returns the Axes it drew on."""
+
+from .auxiliary import auxiliary_residuals
+from .components import components
+from .diagnostics import diagnostics
+from .forecast import forecast
+from .priors import priors
+from .states import states
+
+__all__ = ["auxiliary_residuals", "components", "diagnostics", "forecast", "priors", "states"]
