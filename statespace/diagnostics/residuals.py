@@ -73,7 +73,7 @@ class ResidualTests:
         return [
             ("independence", f"Ljung-Box({self.lags})", self.ljung_box.statistic, self.ljung_box.p_value),
             ("normality", "Jarque-Bera", normal.statistic, normal.p_value),
-            ("constant variance", f"H({variance.df[0]})", variance.statistic, variance.p_value),
+            ("constant variance", f"H({third(self.count)})", variance.statistic, variance.p_value),
         ]
 
     def __str__(self) -> str:
@@ -204,7 +204,7 @@ def heteroskedasticity(residuals: ArrayLike) -> TestResult:
     Reference: Durbin and Koopman (2012), section 2.12.1; Commandeur and Koopman (2007), section 8.5.
     """
     squares = _clean(residuals) ** 2
-    h = max(1, round(len(squares) / 3))
+    h = third(len(squares))
     first, last = float(squares[:h].sum()), float(squares[-h:].sum())
     if first == 0:
         raise ValueError(f"the first {h} residuals are all zero: no variance to compare with")
@@ -250,6 +250,11 @@ def residual_tests(residuals: ArrayLike, lags: int | None = None, *, model_df: i
 def default_lags(count: int, model_df: int = 0) -> int:
     """The integer part of sqrt(n), Harvey's (1989, section 5.4.2) choice, and more than `model_df`."""
     return max(int(np.sqrt(count)), model_df + 1)
+
+
+def third(count: int) -> int:
+    """A third of n to the nearest integer, at least 1."""
+    return max(1, round(count / 3))
 
 
 def _clean(residuals: ArrayLike) -> Float[np.ndarray, " n"]:

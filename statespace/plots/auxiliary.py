@@ -32,7 +32,7 @@ def auxiliary_residuals(smoothed: "Smoothed", *, threshold: float = 3.0, axes: A
         One Axes a panel, observations first.
 
     Raises:
-        ValueError: If the threshold is not positive, nothing has a disturbance, or the number of Axes is wrong.
+        ValueError: If the threshold is not positive, all is NaN, or the number of Axes is wrong.
 
     Example:
         >>> axes = ss.plots.auxiliary_residuals(ss.smooth(fit), threshold=2.5)  # doctest: +SKIP

@@ -61,8 +61,9 @@ def components(
 
 def _fit(ax: "Axes", result: "Smoothed | Forecast", column: int) -> None:
     """The observed series, and the sum of its components or the forecast of it."""
-    ahead = hasattr(result, "history")
-    observed = result.history if ahead else result.observed
+    history = getattr(result, "history", None)
+    ahead = history is not None  # a forecast
+    observed = history if ahead else result.observed
     total = result.mean if ahead else sum(np.asarray(mean) for mean, _ in result.components.values())
     y = observed.iloc[:, column].to_numpy(float)
     style.line(ax, style.times(observed.index), y, color=style.GREY, label="observed")

@@ -17,7 +17,7 @@ PRIOR_DRAWS = 4000
 
 
 class _Marginal(NamedTuple):
-    """One element of a parameter: its draws, its prior's draws, its prior, its place in the parameter's shape."""
+    """One element of a parameter: its draws, its prior and draws of that, its place in the parameter."""
 
     label: str
     draws: np.ndarray
@@ -92,18 +92,21 @@ def _prior_draws(prior: Any, shape: tuple[int, ...]) -> np.ndarray | None:
 
 def _draw(ax: "Axes", element: _Marginal) -> None:
     """Prior as a line, posterior as an area; a stroke for a parameter that does not vary."""
-    x, (low, high) = _range(element), _support(element.prior)
+    x, support, peaks = _range(element), _support(element), []
     if element.prior_draws is not None:
-        curve = _prior_density(element, x, low, high)
+        curve = _prior_density(element, element.prior_draws, x)
         ax.plot(x, curve, color=style.ORANGE, linestyle="--", linewidth=1.3, label="prior")
+        peaks.append(np.nanmax(curve))
     if np.ptp(element.draws) == 0:
         ax.axvline(element.draws[0], color=style.BLUE, linewidth=1.6, label="posterior")
     else:
-        curve = density(element.draws, x, low, high)
+        curve = density(element.draws, x, *support)
         ax.fill_between(x, 0, curve, color=style.BLUE, alpha=0.25, linewidth=0)
         ax.plot(x, curve, color=style.BLUE, linewidth=1.5, label="posterior")
+        peaks.append(curve.max())
     ax.set_xlim(x[0], x[-1])
-    ax.set_ylim(bottom=0)
+    if peaks:  # a spike of the prior may leave the picture rather than flatten the posterior
+        ax.set_ylim(0, 1.15 * min(max(peaks), 4 * peaks[-1]))
 
 
 def _range(element: _Marginal) -> np.ndarray:
@@ -115,29 +118,30 @@ def _range(element: _Marginal) -> np.ndarray:
         first, last = np.quantile(element.prior_draws, [0.01, 0.99])
         low = min(low, max(first, begin - 2 * width))
         high = max(high, min(last, end + 2 * width))
-    support = _support(element.prior)
-    return np.linspace(max(low, support[0]), min(high, support[1]), 401)
+    bottom, top = _support(element)
+    # without the very ends, where a density may be infinite
+    return np.linspace(max(low, bottom), min(high, top), 803)[1:-1]
 
 
-def _prior_density(element: _Marginal, x: np.ndarray, low: float, high: float) -> np.ndarray:
+def _prior_density(element: _Marginal, draws: np.ndarray, x: np.ndarray) -> np.ndarray:
     """The exact density of an element with a prior of its own, else one smoothed from the prior's draws."""
     if element.prior.event_shape:
-        return density(element.prior_draws, x, low, high)
-    inside = np.clip(x, np.nextafter(low, np.inf), np.nextafter(high, -np.inf))
-    lifted = inside.reshape(-1, *(1,) * len(element.place))
-    log_density = np.asarray(element.prior.log_prob(lifted))
-    shape = np.broadcast_shapes(log_density.shape, (len(x), *(1,) * len(element.place)))
-    full = np.broadcast_to(log_density, shape)
-    place = tuple(i if size > 1 else 0 for i, size in zip(element.place, shape[1:], strict=True))
-    return np.exp(full[(slice(None), *place)])
+        return density(draws, x, *_support(element))
+    column = x.reshape(-1, *(1,) * len(element.place))
+    table = np.asarray(element.prior.log_prob(column), dtype=float)
+    return np.exp([_at(row, element.place) for row in table])
 
 
-def _support(prior: Any) -> tuple[float, float]:
-    """The ends of a prior's support that are single numbers, else infinite."""
-    support = getattr(prior, "support", None)
+def _support(element: _Marginal) -> tuple[float, float]:
+    """The ends of an element's support, infinite where its prior names none."""
+    support = getattr(element.prior, "support", None)
     support = getattr(support, "base_constraint", support)
-    ends = (getattr(support, "lower_bound", -np.inf), getattr(support, "upper_bound", np.inf))
-    low, high = (
-        float(end) if np.ndim(end) == 0 else infinite for end, infinite in zip(ends, (-np.inf, np.inf))
-    )
-    return low, high
+    low, high = getattr(support, "lower_bound", -np.inf), getattr(support, "upper_bound", np.inf)
+    return _at(low, element.place), _at(high, element.place)
+
+
+def _at(values: Any, place: tuple[int, ...]) -> float:
+    """One element of an array that may have fewer axes than its place, or axes of length one."""
+    array = np.asarray(values, dtype=float)
+    last = place[len(place) - array.ndim :]
+    return float(array[tuple(i if size > 1 else 0 for i, size in zip(last, array.shape, strict=True))])

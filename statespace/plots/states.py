@@ -30,7 +30,8 @@ def states(
         One Axes for each state, in the order of the names.
 
     Raises:
-        ValueError: If a state does not exist, the level is not between 0 and 1, or the number of Axes is wrong.
+        ValueError: If a state does not exist, the level is not between 0 and 1, or the number of Axes is
+            wrong.
 
     Example:
         >>> axes = ss.plots.states(ss.smooth(fit), names=["level", "slope"])  # doctest: +SKIP

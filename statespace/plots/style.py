@@ -49,7 +49,7 @@ def panels(rows: int, columns: int, given: Any, size: tuple[float, float], **opt
 
 
 def grid(count: int, given: Any, size: tuple[float, float], columns: int, **options: Any) -> np.ndarray:
-    """As many Axes as there are things to draw, in a flat array; left-over places of a new figure are empty."""
+    """As many Axes as there are things to draw, in a flat array; left-over places stay empty."""
     if given is not None:
         return panels(count, 1, given, size).ravel()
     columns = min(columns, count)
@@ -104,9 +104,9 @@ def time_axis(ax: "Axes", index: pd.Index) -> None:
 
 
 def time_label(index: pd.Index, position: int) -> str:
-    """One stamp in words, as short as the whole index allows: 1913, 1983-02, 1983-02-14, with time if need be."""
+    """One stamp in words, as short as the whole index allows: 1913, 1983-02, 1983-02-14 or with the time."""
     if not isinstance(index, pd.DatetimeIndex):
-        return str(index[position])
+        return f"{index[position]}"
     first_or_last = index.is_month_start.all() or index.is_month_end.all()
     if (index != index.normalize()).any():
         form = "%Y-%m-%d %H:%M"
@@ -114,11 +114,11 @@ def time_label(index: pd.Index, position: int) -> str:
         form = "%Y-%m-%d"
     else:
         form = "%Y" if len(index.month.unique()) == 1 else "%Y-%m"
-    return index[position].strftime(form)
+    return pd.Timestamp(index.to_numpy()[position]).strftime(form)
 
 
 def line(ax: "Axes", x: np.ndarray, y: np.ndarray, **options: Any) -> None:
-    """A line that breaks at NaN, with a dot for a value between two missing ones, which a line cannot show."""
+    """A line that breaks at NaN, with a dot for a value between two missing ones, which has no line."""
     options = {"color": INK, "linewidth": 1.0, **options}
     ax.plot(x, y, **options)
     there = np.isfinite(np.concatenate([[np.nan], y, [np.nan]]))

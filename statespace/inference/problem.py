@@ -1,0 +1,196 @@
+"""A model and data as arrays, ready for any way of fitting: the log-likelihood and the log-posterior."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+from numpyro.distributions import Distribution, biject_to
+
+from ..core.parameters import check_paths, constrain, log_jacobian, parameters, replace
+from ..core.step import Step, make_steps
+from . import kalman
+
+
+class Problem(eqx.Module):
+    """A model with unknown parameters, and the data they are to be learned from.
+
+    Attributes:
+        model: The model, bound to the data; fixed parameters have their values.
+        free: Paths of the parameters to be learned.
+        priors: Prior of each free parameter; empty for maximum likelihood.
+        y: Observations, (time, series).
+        mask: Which are present.
+        steps: The stamps.
+        diffuse_steps: Length of the diffuse phase.
+        complete: Whether nothing is missing.
+    """
+
+    model: Any
+    free: tuple[str, ...] = eqx.field(static=True)
+    priors: dict[str, Distribution]
+    y: Float[Array, "time series"]
+    mask: Bool[Array, "time series"]
+    steps: Step
+    diffuse_steps: int = eqx.field(static=True)
+    complete: bool = eqx.field(static=True)
+
+    @property
+    def supports(self) -> dict[str, Any]:
+        """The support of each free parameter."""
+        known = parameters(self.model)
+        return {path: known[path].constraint for path in self.free}
+
+    def natural(self, unconstrained: Mapping[str, Array]) -> dict[str, Array]:
+        """Natural parameter values."""
+        return constrain(unconstrained, self.supports)
+
+    def at(self, values: Mapping[str, Array]) -> Any:
+        """The model with the free parameters at natural values."""
+        return replace(self.model, values)
+
+    def terms(self, values: Mapping[str, Array]) -> Float[Array, " time"]:
+        """The terms log p(y_t | y_<t) at natural values."""
+        return kalman.log_likelihood(
+            self.at(values), self.y, self.mask, self.steps, diffuse_steps=self.diffuse_steps, complete=self.complete
+        )
+
+    def log_likelihood(self, values: Mapping[str, Array]) -> Float[Array, ""]:
+        """The log-likelihood at natural values."""
+        return jnp.sum(self.terms(values))
+
+    def log_prior(self, values: Mapping[str, Array]) -> Float[Array, ""]:
+        """The log prior density at natural values; 0 without priors."""
+        return sum((jnp.sum(prior.log_prob(values[path])) for path, prior in self.priors.items()), jnp.zeros(()))
+
+    def objective(self, unconstrained: Mapping[str, Array]) -> Float[Array, ""]:
+        """Minus log-likelihood minus log prior density of the natural values."""
+        values = self.natural(unconstrained)
+        return -self.log_likelihood(values) - self.log_prior(values)
+
+    def potential(self, unconstrained: Mapping[str, Array]) -> Float[Array, ""]:
+        """Minus the log posterior density of the unconstrained values; infinite where it is not defined."""
+        value = self.objective(unconstrained) - log_jacobian(unconstrained, self.supports)
+        return jnp.where(jnp.isfinite(value), value, jnp.inf)
+
+    def filtered(self, values: Mapping[str, Array]):
+        """The filter run at natural values: recursion, slots, and what it left."""
+        return kalman.kalman_filter(
+            self.at(values), self.y, self.mask, self.steps, diffuse_steps=self.diffuse_steps, complete=self.complete
+        )
+
+
+def make_problem(
+    model: Any,
+    y: np.ndarray,
+    mask: np.ndarray,
+    *,
+    inputs: np.ndarray | None = None,
+    time: np.ndarray | None = None,
+    dt: np.ndarray | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    priors: Mapping[str, Distribution] | None = None,
+    scale: float = 1.0,
+) -> Problem:
+    """Put a bound model and data together.
+
+    Args:
+        model: The model, bound to the data.
+        y: Observations, (time, series).
+        mask: Which are present.
+        inputs: Input values, (time, inputs).
+        time: Times of the stamps.
+        dt: Time since the previous stamp, None on a regular series.
+        fixed: Values by path of parameters that are not to be learned.
+        priors: Priors by path; None for none at all.
+        scale: Standard deviation of the data, for the values that stand in for unknown ones.
+
+    Raises:
+        ValueError: If a path is unknown.
+    """
+    fixed = dict(fixed or {})
+    check_paths(fixed, parameters(model), "fixed")
+    model = replace(model, fixed)
+    free = tuple(path for path, p in parameters(model).items() if path not in fixed and not p.is_off)
+    dtype = jnp.result_type(float)
+    steps = make_steps(
+        len(y),
+        time=time,
+        dt=None if dt is None else np.where(np.arange(len(y)) == 0, 1.0, dt),
+        inputs=None if inputs is None else jnp.asarray(inputs, dtype),
+        schedule=getattr(model, "schedule", None),
+    )
+    mask = np.asarray(mask, bool)
+    generic = replace(model, start_values(model, free, scale))
+    return Problem(
+        model,
+        free,
+        {path: (priors or {})[path] for path in free} if priors is not None else {},
+        jnp.asarray(np.where(mask, y, 0.0), dtype),
+        jnp.asarray(mask),
+        steps,
+        kalman.diffuse_length(generic, jnp.asarray(mask), steps),
+        bool(mask.all()),
+    )
+
+
+def start_values(model: Any, free: tuple[str, ...], scale: float) -> dict[str, Array]:
+    """Where learning starts: the given value, or the mean of the default prior where it has one."""
+    known = parameters(model)
+    return {path: _start(known[path], scale) for path in free}
+
+
+def _start(parameter: Any, scale: float) -> Array:
+    dtype = jnp.result_type(float)
+    if parameter.value is not None:
+        return jnp.broadcast_to(jnp.asarray(parameter.value, dtype), parameter.shape)
+    transform = biject_to(parameter.constraint)
+    try:
+        mean = jnp.broadcast_to(parameter.default_prior(scale).mean, parameter.shape)
+        return jnp.asarray(0.5 * mean if parameter.declaration.unit == "data" else mean, dtype)
+    except (NotImplementedError, AttributeError):  # the law has no mean: the middle of the unconstrained scale
+        return transform(jnp.zeros(transform.inverse_shape(parameter.shape), dtype))
+
+
+def default_priors(model: Any, scale: float) -> dict[str, Distribution]:
+    """The default prior of every parameter that may be learned, scaled to the data.
+
+    Args:
+        model: The model, bound to the data.
+        scale: Standard deviation of the data.
+    """
+    return {path: p.default_prior(scale) for path, p in parameters(model).items() if not p.is_off}
+
+
+def merge_priors(model: Any, scale: float, given: Mapping[str, Distribution] | None) -> dict[str, Distribution]:
+    """The default priors with some replaced by name.
+
+    Raises:
+        ValueError: If a path is unknown, or a prior's shape or support is not the parameter's.
+    """
+    known = parameters(model)
+    check_paths(given or {}, known, "priors")
+    for path, prior in (given or {}).items():
+        _check_prior(path, prior, known[path])
+    return {**default_priors(model, scale), **dict(given or {})}
+
+
+def _check_prior(path: str, prior: Any, parameter: Any) -> None:
+    if not isinstance(prior, Distribution):
+        raise TypeError(f"the prior of {path!r} is {prior!r}; expected a NumPyro distribution")
+    shape = prior.batch_shape + prior.event_shape
+    if shape != parameter.shape:
+        raise ValueError(
+            f"the prior of {path!r} has shape {shape}, but the parameter has shape {parameter.shape}: expand the "
+            "distribution, or give one value each"
+        )
+    draws = prior.sample(jax.random.key(0), (256,))
+    inside = parameter.constraint(draws)
+    if not bool(jnp.all(inside)):
+        raise ValueError(
+            f"the prior of {path!r} ({type(prior).__name__}) puts mass outside the parameter's support "
+            f"({parameter.constraint}): choose one with that support"
+        )
