@@ -1,6 +1,6 @@
 """Labelled data in: pandas, xarray and arrays become one `Series` of float64 arrays with stamps and names."""
 
-from .coerce import append_series, as_series
+from .coerce import append_series, as_series, placeholder
 from .future import Future, future, future_index
 from .series import Series, join_series
 from .transform import BoxCox, Identity, Log, Transform, as_transform, transform_from_spec
@@ -18,5 +18,6 @@ __all__ = [
     "future",
     "future_index",
     "join_series",
+    "placeholder",
     "transform_from_spec",
 ]

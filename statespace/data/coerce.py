@@ -171,3 +171,37 @@ def _continued(series: Series, index: pd.Index) -> tuple[NDArray[np.float64], ND
         return last + np.arange(1.0, len(index) + 1), np.ones(len(index))
     time = last + elapsed(index, series.index[-1])
     return time, np.diff(time, prepend=last)
+
+
+def placeholder(
+    length: int | None, *, times: Any, inputs: Any, input_columns: Sequence[str], names: tuple[str, ...]
+) -> Series:
+    """A series whose observations are all missing: the stamps and inputs that a simulation runs over.
+
+    Args:
+        length: Number of stamps, if they are not given.
+        times: The stamps: a pandas index, dates or numbers.
+        inputs: Values of the input columns.
+        input_columns: Names of the columns that the model reads.
+        names: Names of the series.
+
+    Raises:
+        ValueError: If neither or both of length and times are given, or inputs do not fit.
+    """
+    if (length is None) == (times is None):
+        raise ValueError(f"give either a length or times=, got length={length!r} and times={times!r}")
+    if length is not None and (not isinstance(length, int) or length < 1):
+        raise ValueError(f"length must be a whole number of stamps, at least 1, got {length!r}")
+    if length is not None:
+        index: pd.Index = pd.RangeIndex(length)
+    elif isinstance(times, pd.Index):
+        index = check_stamps(times, _WHAT)
+    else:
+        index = stamps_from_times(times, len(times))
+    given = check_given(inputs, input_columns)
+    frame = pd.DataFrame(np.nan, index, list(names))
+    series = _build(Table(frame, True, True, len(names) == 1), index)
+    if not given:
+        return series
+    matched = match_inputs(inputs, input_columns, series.index, _WHAT, by_number=times is None)
+    return replace(series, inputs=matched[0], input_names=matched[1])

@@ -146,11 +146,9 @@ def join_series(first: Series, second: Series) -> Series:
 
 def _joined(first: Series, second: Series) -> pd.Index:
     index = first.index.append(second.index).rename(first.index.name)
-    return (
-        index
-        if first.freq is None or isinstance(index, pd.PeriodIndex)
-        else pd.DatetimeIndex(index, freq=first.freq)
-    )
+    if isinstance(index, pd.DatetimeIndex) and first.freq is not None:
+        return pd.DatetimeIndex(index, freq=first.freq)
+    return index
 
 
 def _spread(values: NDArray[np.float64]) -> float:

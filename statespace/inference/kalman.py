@@ -24,18 +24,12 @@ from ..models.base import AbstractLinearGaussian, EmissionMatrices
 class Kalman(eqx.Module):
     """Exact filtering of linear-Gaussian models: the default method of the verbs.
 
-    Args:
-        checkpoint: Whether gradients of long series (4096 stamps and more) recompute inner steps rather than store
-            them.
-
     Example:
-        >>> Kalman().checkpoint
-        True
+        >>> Kalman()
+        Kalman()
 
     Reference: Durbin and Koopman (2012), "Time Series Analysis by State Space Methods", chapters 4 to 6.
     """
-
-    checkpoint: bool = eqx.field(static=True, default=True)
 
 
 class Observation(NamedTuple):
@@ -208,7 +202,6 @@ def log_likelihood(
     *,
     diffuse_steps: int | None = None,
     complete: bool = False,
-    method: Kalman | None = None,
 ) -> Float[Array, " time"]:
     """The terms log p(y_t | y_<t) of the log-likelihood; their sum is the log-likelihood.
 
@@ -222,7 +215,6 @@ def log_likelihood(
         diffuse_steps: Stamps of the diffuse phase (`diffuse_length`); the whole series when left out. If it
             is too short the result is NaN, never a wrong number.
         complete: Whether it is known that nothing is missing.
-        method: Options of the filter.
 
     Returns:
         One term a stamp; NaN where an innovation variance is not positive.
@@ -231,8 +223,7 @@ def log_likelihood(
     recursion = Likelihood(model, steps, peeled=True, complete=complete, mask=mask)
     slots = recursion.slots(steps, y)
     length = len(steps) if diffuse_steps is None else diffuse_steps
-    checkpoint = (method or Kalman()).checkpoint
-    _, first, rest = run(recursion, belief, slots, length, started=False, checkpoint=checkpoint)
+    _, first, rest = run(recursion, belief, slots, length, started=False, checkpoint=True)
     terms = [jnp.sum(gaussian.log_density(*kept), axis=1) for kept in (first, rest) if kept is not None]
     return jnp.concatenate(terms).at[0].add(constant)
 
@@ -275,11 +266,10 @@ def diffuse_length(model: AbstractLinearGaussian, mask: Any, steps: Step) -> int
         mask: Which elements are present, concrete.
         steps: The stamps, concrete.
     """
-    law = model.initial_law(steps[0])
-    if not any(law.diffuse):
-        return 0
-    open_at = jax.device_get(_open_stamps(model, mask, steps))
-    needed = int(open_at.sum()) + 1
+    with jax.ensure_compile_time_eval():  # also while an outer function is being traced
+        if not any(model.initial_law(steps[0]).diffuse):
+            return 0
+        needed = int(jax.device_get(_open_stamps(model, mask, steps)).sum()) + 1
     grain = 2 ** max(needed.bit_length() - 3, 0)
     return min(-(-needed // grain) * grain, len(steps))
 

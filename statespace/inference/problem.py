@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 from numpyro.distributions import Distribution, biject_to
 
-from ..core.parameters import check_paths, constrain, log_jacobian, parameters, replace
+from ..core.belief import Gaussian
+from ..core.parameters import batch_shape, check_paths, constrain, log_jacobian, parameters, replace, unknown
 from ..core.step import Step, make_steps
 from . import kalman
 
@@ -76,10 +77,16 @@ class Problem(eqx.Module):
         value = self.objective(unconstrained) - log_jacobian(unconstrained, self.supports)
         return jnp.where(jnp.isfinite(value), value, jnp.inf)
 
-    def filtered(self, values: Mapping[str, Array]):
-        """The filter run at natural values: recursion, slots, and what it left."""
+    def filtered(self, values: Mapping[str, Array], belief: Gaussian | None = None):
+        """The filter run at natural values (recursion, slots, what it left), continuing from a belief if given."""
         return kalman.kalman_filter(
-            self.at(values), self.y, self.mask, self.steps, diffuse_steps=self.diffuse_steps, complete=self.complete
+            self.at(values),
+            self.y,
+            self.mask,
+            self.steps,
+            diffuse_steps=self.diffuse_steps,
+            complete=self.complete,
+            belief=belief,
         )
 
 
@@ -94,6 +101,7 @@ def make_problem(
     fixed: Mapping[str, Any] | None = None,
     priors: Mapping[str, Distribution] | None = None,
     scale: float = 1.0,
+    start: int = 0,
 ) -> Problem:
     """Put a bound model and data together.
 
@@ -107,6 +115,7 @@ def make_problem(
         fixed: Values by path of parameters that are not to be learned.
         priors: Priors by path; None for none at all.
         scale: Standard deviation of the data, for the values that stand in for unknown ones.
+        start: Position of the first stamp; above 0 when continuing.
 
     Raises:
         ValueError: If a path is unknown.
@@ -116,15 +125,10 @@ def make_problem(
     model = replace(model, fixed)
     free = tuple(path for path, p in parameters(model).items() if path not in fixed and not p.is_off)
     dtype = jnp.result_type(float)
-    steps = make_steps(
-        len(y),
-        time=time,
-        dt=None if dt is None else np.where(np.arange(len(y)) == 0, 1.0, dt),
-        inputs=None if inputs is None else jnp.asarray(inputs, dtype),
-        schedule=getattr(model, "schedule", None),
-    )
+    steps = stamps(model, len(y), start=start, inputs=inputs, time=time, dt=dt)
     mask = np.asarray(mask, bool)
     generic = replace(model, start_values(model, free, scale))
+    open_stamps = 0 if start else kalman.diffuse_length(generic, jnp.asarray(mask), steps)
     return Problem(
         model,
         free,
@@ -132,9 +136,24 @@ def make_problem(
         jnp.asarray(np.where(mask, y, 0.0), dtype),
         jnp.asarray(mask),
         steps,
-        kalman.diffuse_length(generic, jnp.asarray(mask), steps),
+        open_stamps,
         bool(mask.all()),
     )
+
+
+def stamps(
+    model: Any,
+    length: int,
+    *,
+    start: int = 0,
+    inputs: np.ndarray | None = None,
+    time: np.ndarray | None = None,
+    dt: np.ndarray | None = None,
+) -> Step:
+    """The steps of a model's stamps from position `start` on; `dt` is None on a regular series."""
+    dtype = jnp.result_type(float)
+    inputs = None if inputs is None else jnp.asarray(inputs, dtype)
+    return make_steps(length, start=start, time=time, dt=dt, inputs=inputs, schedule=getattr(model, "schedule", None))
 
 
 def start_values(model: Any, free: tuple[str, ...], scale: float) -> dict[str, Array]:
@@ -194,3 +213,16 @@ def _check_prior(path: str, prior: Any, parameter: Any) -> None:
             f"the prior of {path!r} ({type(prior).__name__}) puts mass outside the parameter's support "
             f"({parameter.constraint}): choose one with that support"
         )
+
+
+__all__ = [
+    "Problem",
+    "batch_shape",
+    "default_priors",
+    "make_problem",
+    "merge_priors",
+    "parameters",
+    "stamps",
+    "start_values",
+    "unknown",
+]

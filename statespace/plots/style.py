@@ -114,7 +114,7 @@ def time_label(index: pd.Index, position: int) -> str:
         form = "%Y-%m-%d"
     else:
         form = "%Y" if len(index.month.unique()) == 1 else "%Y-%m"
-    return pd.Timestamp(index.to_numpy()[position]).strftime(form)
+    return pd.Timestamp(times(index)[position]).strftime(form)
 
 
 def line(ax: "Axes", x: np.ndarray, y: np.ndarray, **options: Any) -> None:

@@ -13,7 +13,7 @@ from ...core.linalg import banded_shift
 from ...core.parameters import param
 from ...core.step import Step
 from ..initial import InitialLaw
-from .component import AbstractComponent, check_initial
+from .component import AbstractComponent, Binding, check_initial, check_regular
 from .trend import scale_prior
 
 
@@ -71,6 +71,11 @@ class AutoRegressive(AbstractComponent):
     def states(self) -> tuple[str, ...]:
         """The names of the states within the component."""
         return ("",) if self.order == 1 else ("value", *(f"lag{i}" for i in range(1, self.order)))
+
+    def bind(self, binding: Binding) -> "AutoRegressive":
+        """The component itself; raises ValueError if the stamps are irregular."""
+        check_regular(binding, self.name)
+        return self
 
     def initial_law(self, step: Step) -> InitialLaw:
         """The law of the block at the first stamp."""

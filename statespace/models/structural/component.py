@@ -22,13 +22,15 @@ class Binding(eqx.Module):
         series: Names of the observed series.
         inputs: Names of the input columns.
         input_scale: A typical size of each input column.
-        index: The data's index of stamps (opaque here): something with `get_loc` and `searchsorted`.
+        index: The data's index of stamps (opaque here): something with a length and `get_loc`; or None.
+        regular: Whether the stamps are one period apart.
     """
 
     series: tuple[str, ...]
     inputs: tuple[str, ...]
     input_scale: tuple[float, ...]
     index: Any
+    regular: bool = True
 
 
 class Addable(eqx.Module):
@@ -112,6 +114,15 @@ def check_initial(given: InitialLaw | None, size: int, name: str) -> InitialLaw 
     if given is not None and given.mean.shape[0] != size:
         raise ValueError(f"{name} has {size} states but its initial law has {given.mean.shape[0]} elements")
     return given
+
+
+def check_regular(binding: Binding, name: str) -> None:
+    """Raise a ValueError if a component that counts periods meets irregular stamps."""
+    if not binding.regular:
+        raise ValueError(
+            f"{name} counts periods, but the stamps are not evenly spaced: put the data on a regular frequency "
+            "(asfreq, with NaN for missing stamps), or use components in continuous time such as LocalLevel"
+        )
 
 
 def unique(names: Sequence[str], what: str) -> None:

@@ -12,7 +12,7 @@ from numpyro.distributions import constraints
 from ...core.parameters import param
 from ...core.step import Step
 from ..initial import InitialLaw
-from .component import AbstractComponent, Binding, check_initial
+from .component import AbstractComponent, Binding, check_initial, check_regular
 from .trend import scale_prior
 
 
@@ -89,7 +89,8 @@ class Cycle(AbstractComponent):
         return ("main", "auxiliary")
 
     def bind(self, binding: Binding) -> "Cycle":
-        """The component itself; raises ValueError if even the shortest period exceeds the series."""
+        """The component itself; raises ValueError if the stamps are irregular or even the shortest period exceeds the series."""
+        check_regular(binding, self.name)
         if binding.index is not None and len(binding.index) < self.period_bounds[0]:
             raise ValueError(
                 f"{self.name} has periods from {self.period_bounds[0]:g} on but the series has only "

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, Float, Int
@@ -193,7 +194,8 @@ class Intervention(AbstractComponent):
         position = self.at if isinstance(self.at, int) else _locate(self.at, binding.index, self.name)
         if not 0 <= position < len(binding.index):
             raise ValueError(f"{self.name} is at {self.at}, which is outside the {len(binding.index)} stamps of the data")
-        return eqx.tree_at(lambda c: c.position, self, jnp.asarray(position), is_leaf=lambda leaf: leaf is None)
+        with jax.ensure_compile_time_eval():  # a constant, also inside a NumPyro program that is being traced
+            return with_fields(self, position=jnp.asarray(position))
 
     def initial_law(self, step: Step) -> InitialLaw:
         """The law of the block at the first stamp."""

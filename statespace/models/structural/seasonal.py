@@ -14,7 +14,7 @@ from ...core.linalg import banded_shift
 from ...core.parameters import param
 from ...core.step import Step
 from ..initial import InitialLaw
-from .component import AbstractComponent, Binding, check_initial
+from .component import AbstractComponent, Binding, check_initial, check_regular
 from .trend import scale_prior
 
 
@@ -99,7 +99,8 @@ class Seasonal(AbstractComponent):
         return 2 * math.pi * np.array([j for j in self.harmonics if 2 * j != self.period]) / self.period
 
     def bind(self, binding: Binding) -> "Seasonal":
-        """The component itself; raises ValueError if the series is shorter than one period."""
+        """The component itself; raises ValueError if the stamps are irregular or the series is shorter than one period."""
+        check_regular(binding, self.name)
         if binding.index is not None and len(binding.index) < self.period:
             raise ValueError(
                 f"{self.name} has period {self.period:g} but the series has only {len(binding.index)} stamps: "

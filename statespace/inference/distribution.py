@@ -1,0 +1,136 @@
+"""The bridge to NumPyro: a state-space model's marginal likelihood as a distribution of the data."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+from numpyro.distributions import Distribution, constraints
+
+from ..core.parameters import batch_shape, parameters, replace, unknown
+from ..core.step import Step
+from ..models.structural import Structural
+from . import kalman
+from .prediction import simulate
+from .problem import start_values
+
+
+class StateSpaceDistribution(Distribution):
+    """The law of a whole series (or matrix of series) under a state-space model, its states integrated out.
+
+    Works in any NumPyro program: as a site, under `plate`, `vmap` and `Predictive`. Parameters with leading
+    batch axes give the distribution that batch shape.
+
+    Args:
+        model: Linear-Gaussian model whose parameters are all known (they may be traced).
+        steps: The stamps.
+        mask: Which elements are present, in the shape of the values; None if all are.
+        univariate: Whether values have shape (time,) rather than (time, series).
+        diffuse_steps: Length of the diffuse phase; the whole series when left out.
+
+    Raises:
+        ValueError: If a parameter of the model is unknown.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from statespace.core.step import make_steps
+        >>> from statespace.models.structural import LocalLevel, Noise
+        >>> law = StateSpaceDistribution(LocalLevel(1.0) + Noise(1.0), make_steps(5))
+        >>> law.event_shape, law.log_prob(jnp.zeros(5)).shape
+        ((5,), ())
+    """
+
+    arg_constraints = {}  # noqa: RUF012 (NumPyro's own convention)
+    pytree_data_fields = ("model", "steps", "mask")
+    pytree_aux_fields = ("univariate", "diffuse_steps")
+
+    def __init__(
+        self,
+        model: Any,
+        steps: Step,
+        *,
+        mask: Bool[Array, "..."] | None = None,
+        univariate: bool = True,
+        diffuse_steps: int | None = None,
+        validate_args: bool | None = None,
+    ):
+        missing = unknown(model)
+        if missing:
+            raise ValueError(f"the model has no value for {', '.join(missing)}: give one to each parameter")
+        self.model, self.steps, self.mask = model, steps, mask
+        self.univariate, self.diffuse_steps = univariate, diffuse_steps
+        event = (len(steps),) if univariate else (len(steps), model.num_series)
+        super().__init__(batch_shape(model), event, validate_args=validate_args)
+
+    @property
+    def support(self):
+        """Real vectors, or matrices."""
+        return constraints.real_vector if self.univariate else constraints.real_matrix
+
+    def log_prob(self, value: Float[Array, "*batch time ..."]) -> Float[Array, "*batch"]:
+        """The log-likelihood of one series, or of a batch of them."""
+        value = jnp.asarray(value)
+        shape = jnp.broadcast_shapes(value.shape[: value.ndim - len(self.event_shape)], self.batch_shape)
+        y, mask = self._matrices(value, shape), self._matrices(self.mask, shape)
+        if not shape:
+            return _log_prob(self.model, y[0], None if mask is None else mask[0], self)
+        repeated = _repeated(self.model, shape)
+
+        def one(values, row, present):
+            return _log_prob(replace(self.model, values), row, present, self)
+
+        return jax.vmap(one)(repeated, y, mask).reshape(shape)
+
+    def _matrices(self, value: Array | None, shape: tuple[int, ...]) -> Array | None:
+        """Values (or a mask) as a stack of (time, series) matrices over the batch."""
+        if value is None:
+            return None
+        matrix = (len(self.steps), self.model.num_series)
+        return jnp.broadcast_to(value, (*shape, *self.event_shape)).reshape(-1, *matrix)
+
+    def sample(self, key: Any, sample_shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
+        """Simulate series; raises ValueError if the initial law is diffuse."""
+        shape = (*sample_shape, *self.batch_shape)
+        keys = jax.random.split(key, math.prod(shape))
+        repeated = _repeated(self.model, shape)
+        values = jax.vmap(lambda v, k: simulate(replace(self.model, v), self.steps, k)[1])(repeated, keys)
+        return values.reshape(*shape, *self.event_shape)
+
+
+def _log_prob(model: Any, y: Array, mask: Array | None, law: StateSpaceDistribution) -> Array:
+    present = jnp.ones(y.shape, bool) if mask is None else mask
+    terms = kalman.log_likelihood(
+        model, y, present, law.steps, diffuse_steps=law.diffuse_steps, complete=mask is None
+    )
+    return jnp.sum(terms)
+
+
+def _repeated(model: Any, shape: tuple[int, ...]) -> dict[str, Array]:
+    """Each parameter's value repeated over a batch shape, with one leading axis."""
+    return {
+        path: jnp.broadcast_to(p.value, (*shape, *p.shape)).reshape(-1, *p.shape)
+        for path, p in parameters(model).items()
+    }
+
+
+def diffuse_length(model: Any, mask: Any, steps: Step) -> int | None:
+    """The length of the diffuse phase while parameters are traced; None (full length) where it cannot be known.
+
+    For a sum of components the length does not depend on the parameters' values, so stand-ins serve.
+    """
+    if not isinstance(model, Structural) or _traced(mask) or any(map(_traced, jax.tree.leaves(steps))):
+        return None
+    with jax.ensure_compile_time_eval():
+        found = parameters(model).items()
+        open_ = {path: None for path, p in found if _traced(p.value) or p.batch_shape}
+        blank = replace(model, open_)
+        blank = replace(blank, start_values(blank, tuple(unknown(blank)), 1.0))
+        if any(map(_traced, jax.tree.leaves(blank))):
+            return None
+        mask = jnp.all(mask.reshape(-1, *mask.shape[-2:]), axis=0) if mask.ndim > 2 else mask
+        return kalman.diffuse_length(blank, mask, steps)
+
+
+def _traced(value: Any) -> bool:
+    return isinstance(value, jax.core.Tracer)

@@ -1,0 +1,75 @@
+"""Models as plain data: what is saved beside the draws, and how the model comes back from it.
+
+Only classes of this library are written and read, each field by its name; no code is stored.
+"""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import structural
+from .initial import InitialLaw
+from .linear import LinearGaussian
+
+_CLASSES = {
+    cls.__name__: cls
+    for cls in (
+        *(getattr(structural, name) for name in structural.__all__ if not name.startswith("Abstract")),
+        InitialLaw,
+        LinearGaussian,
+    )
+}
+
+
+def describe(value: Any) -> Any:
+    """A model, or part of one, as data that JSON can hold.
+
+    Raises:
+        TypeError: If a part is not of this library.
+
+    Example:
+        >>> describe(structural.LocalLevel())["class"]
+        'LocalLevel'
+    """
+    if isinstance(value, eqx.Module):
+        name = type(value).__name__
+        if _CLASSES.get(name) is not type(value):
+            raise TypeError(
+                f"{name} is not a model of statespace, so only its draws can be saved: pass model= to load to get "
+                "the model back"
+            )
+        fields = {f.name: describe(getattr(value, f.name, None)) for f in dataclasses.fields(value)}
+        return {"class": name, "fields": fields}
+    if isinstance(value, (jax.Array, np.ndarray)):
+        array = np.asarray(value)
+        return {"array": array.tolist(), "dtype": str(array.dtype), "shape": list(array.shape)}
+    if isinstance(value, (tuple, list)):
+        return {"tuple": [describe(item) for item in value]}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)  # a date: the index looks it up again by its text
+
+
+def rebuild(data: Any) -> Any:
+    """The model that `describe` described.
+
+    Raises:
+        ValueError: If the description names a class that this version does not have.
+    """
+    if not isinstance(data, dict):
+        return data
+    if "array" in data:
+        return jnp.asarray(np.asarray(data["array"], data["dtype"]).reshape(data["shape"]))
+    if "tuple" in data:
+        return tuple(rebuild(item) for item in data["tuple"])
+    cls = _CLASSES.get(data.get("class", ""))
+    if cls is None:
+        raise ValueError(f"the file describes a model of class {data.get('class')!r}, which this version does not have")
+    made = object.__new__(cls)
+    for field in dataclasses.fields(cls):
+        object.__setattr__(made, field.name, rebuild(data["fields"].get(field.name)))
+    return made

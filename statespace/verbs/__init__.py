@@ -1,0 +1,26 @@
+"""The verbs: functions that take models and data and give labelled results."""
+
+from .evaluating import backtest, leave_future_out
+from .filtering import append, filter, log_likelihood, sample_states, smooth
+from .fitting import default_priors, fit, load
+from .forecasting import forecast, simulate
+from .predictive import posterior_predictive, prior_predictive
+from .program import observe
+
+__all__ = [
+    "append",
+    "backtest",
+    "default_priors",
+    "filter",
+    "fit",
+    "forecast",
+    "leave_future_out",
+    "load",
+    "log_likelihood",
+    "observe",
+    "posterior_predictive",
+    "prior_predictive",
+    "sample_states",
+    "simulate",
+    "smooth",
+]

@@ -1,0 +1,121 @@
+"""The door: data coerced and checked, the model tied to them, the method checked against the model."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ..data import Series, Transform, as_series, as_transform
+from ..inference.kalman import Kalman
+from ..inference.problem import Problem, make_problem, parameters, unknown
+from ..models.base import AbstractLinearGaussian, AbstractStateSpace
+from ..models.structural import AbstractComponent, AbstractObservation, Binding
+from ..results import Fitted
+
+_EXACT = "Kalman()"
+
+
+class Prepared(NamedTuple):
+    """A bound model and coerced data."""
+
+    model: AbstractStateSpace
+    series: Series
+    transform: Transform
+
+
+def prepare(model: Any, data: Any, *, inputs: Any = None, times: Any = None, transform: Any = None) -> Prepared:
+    """Coerce the data, transform them, and tie the model to them.
+
+    Raises:
+        TypeError: If the model is not a state-space model, or the data are of a kind that cannot be read.
+        ValueError: If data, inputs and model do not fit together.
+    """
+    model = as_model(model)
+    series = as_series(data, inputs, times, input_columns=model.input_names)
+    change = as_transform(transform).fit(series.observed)
+    series = series.with_observed(change.forward(series.observed))
+    return Prepared(bind(model, series), series, change)
+
+
+def as_model(model: Any) -> AbstractStateSpace:
+    """The model itself, or the sum of one component; raises TypeError on anything else."""
+    if isinstance(model, (AbstractComponent, AbstractObservation)):
+        return 0 + model
+    if not isinstance(model, AbstractStateSpace):
+        raise TypeError(
+            f"expected a state-space model (a sum of components ending in Noise(), a LinearGaussian, or your own "
+            f"subclass), got {type(model).__name__}"
+        )
+    return model
+
+
+def bind(model: AbstractStateSpace, series: Series) -> AbstractStateSpace:
+    """Tie the model to the series' columns and dates."""
+    bound = model.bind(Binding(series.names, series.input_names, series.input_scale(), series.index, series.is_regular))
+    if bound.num_series != len(series.names):
+        raise ValueError(f"the model observes {bound.num_series} series but the data have {len(series.names)}")
+    return bound
+
+
+def check_method(model: Any, method: Any, needed: str) -> None:
+    """Raise a TypeError unless the method is a filtering method and the model stands on the rung it needs."""
+    if method is not None and not isinstance(method, Kalman):
+        raise TypeError(f"{needed} takes a filtering method such as {_EXACT}, got {method!r}")
+    if not isinstance(model, AbstractLinearGaussian):
+        raise TypeError(
+            f"{type(model).__name__} is not linear-Gaussian in both dynamics and emission, which {_EXACT} needs: "
+            "subclass AbstractLinearGaussian or use LinearGaussian or structural components"
+        )
+
+
+def require_known(model: Any, verb: str) -> None:
+    """Raise a ValueError that names the parameters without a value."""
+    missing = unknown(model)
+    if missing:
+        raise ValueError(
+            f"{verb} needs a value for every parameter, but {', '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} unknown: give values, or fit the model and pass the result"
+        )
+
+
+def problem_of(model: Any, series: Series, *, start: int = 0, **options: Any) -> Problem:
+    """The arrays of a bound model and coerced data."""
+    return make_problem(
+        model,
+        series.values,
+        series.mask,
+        inputs=series.inputs,
+        time=series.time,
+        dt=None if series.is_regular else series.dt,
+        scale=series.scale(),
+        start=start,
+        **options,
+    )
+
+
+def known_problem(model: Any, series: Series) -> Problem:
+    """The same for a model that is to be used as it is: no parameter is free."""
+    fixed = {path: value for path, value in values_of(model).items() if value is not None}
+    return problem_of(model, series, fixed=fixed)
+
+
+def values_of(model: Any) -> dict[str, Any]:
+    """The parameters' values by path."""
+
+
+    return {path: found.value for path, found in parameters(model).items()}
+
+
+def traced(*trees: Any) -> bool:
+    """Whether any array in the trees is being traced by JAX."""
+    return any(isinstance(leaf, jax.core.Tracer) for tree in trees for leaf in jax.tree.leaves(tree))
+
+
+def flat_draws(fitted: Fitted, most: int | None = None) -> dict[str, np.ndarray]:
+    """The draws of all chains in one axis; evenly thinned to at most `most`."""
+    draws = {path: np.asarray(v).reshape(-1, *np.shape(v)[2:]) for path, v in (fitted.draws or {}).items()}
+    count = len(next(iter(draws.values())))
+    if most is None or count <= most:
+        return draws
+    chosen = np.linspace(0, count - 1, most).round().astype(int)
+    return {path: v[chosen] for path, v in draws.items()}

@@ -1,0 +1,290 @@
+"""fit, default_priors, load."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..inference import analysis
+from ..inference.maximum_likelihood import MAP, MaximumLikelihood, Optimum, maximise
+from ..inference.nuts import NUTS, Draws, sample
+from ..inference.problem import Problem, merge_priors, parameters
+from ..models.specification import describe, rebuild
+from ..results import Fitted, Status
+from ..results import load as load_results
+from .door import Prepared, check_method, prepare, problem_of
+from .filtering import compiled_log_likelihood
+from .workers import over_draws
+
+_METHODS = (MaximumLikelihood, MAP, NUTS)
+
+
+def fit(
+    model: Any,
+    data: Any,
+    method: MaximumLikelihood | MAP | NUTS | None = None,
+    *,
+    inputs: Any = None,
+    times: Any = None,
+    priors: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    transform: Any = None,
+    start: Any = None,
+    key: Any = None,
+    progress: bool = True,
+) -> Fitted:
+    """Learn a model's unknown parameters from data.
+
+    Args:
+        model: A model; parameters with a value start there, unknown ones start from the data's scale. A scale
+            given as exactly zero stays zero.
+        data: Series, (time,) or (time, series): pandas, xarray, NumPy or JAX. NaN is missing.
+        method: `MaximumLikelihood()` (the default), `MAP()` or `NUTS()`.
+        inputs: Input columns, if the model reads any.
+        times: Stamps of data that carry none.
+        priors: Priors by parameter path, in place of the default ones (`default_priors`); MAP and NUTS only.
+        fixed: Values by parameter path that are held, not learned.
+        transform: `"log"`, `"boxcox"` or a `Transform` of the data, which the model then describes; likelihoods
+            include its Jacobian and forecasts come back on the original scale.
+        start: Values by path, or an earlier fit, to start from (a warm start).
+        key: PRNG key; needed by NUTS.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        A `Fitted`: `summary()`, `to_arviz()`, and accepted wherever a model is.
+
+    Raises:
+        ValueError: If a path is unknown, a prior does not fit its parameter, or data and model do not fit.
+        TypeError: If the method is not one of the three.
+
+    Example:
+        >>> import statespace as ss
+        >>> found = ss.fit(ss.LocalLevel() + ss.Noise(), ss.datasets.nile(), progress=False)
+        >>> round(float(found.estimates["noise.scale"]) ** 2)
+        15099
+
+    Reference: Durbin and Koopman (2012), chapter 7 and section 13.
+    """
+    method = MaximumLikelihood() if method is None else method
+    if not isinstance(method, _METHODS):
+        raise TypeError(f"fit takes MaximumLikelihood(), MAP() or NUTS(), got {method!r}")
+    if isinstance(method, MaximumLikelihood) and priors:
+        raise ValueError("maximum likelihood uses no priors: leave priors= out, or use MAP() or NUTS()")
+    if isinstance(method, NUTS) and key is None:
+        raise ValueError("NUTS draws random numbers: pass key=jax.random.key(0) (any integer)")
+    prepared = prepare(model, data, inputs=inputs, times=times, transform=transform)
+    check_method(prepared.model, None, "fit")
+    scale = prepared.series.scale()
+    law = None if isinstance(method, MaximumLikelihood) else merge_priors(prepared.model, scale, priors)
+    problem = problem_of(prepared.model, prepared.series, fixed=fixed, priors=law)
+    warm = _warm(start, problem)
+    if isinstance(method, NUTS):
+        return _sampled(prepared, problem, method, scale, key, progress, warm)
+    return _maximised(prepared, problem, method, scale, progress, warm)
+
+
+def default_priors(model: Any, data: Any, *, inputs: Any = None, times: Any = None, transform: Any = None) -> dict:
+    """The priors that `fit` uses where none are given: weakly informative, on the data's scale.
+
+    Args:
+        model: The model.
+        data: Series, (time,) or (time, series).
+        inputs: Input columns, if the model reads any.
+        times: Stamps of data that carry none.
+        transform: The transform that will be given to `fit`.
+
+    Returns:
+        A printable dictionary from parameter path to NumPyro distribution.
+
+    Example:
+        >>> import statespace as ss
+        >>> list(ss.default_priors(ss.LocalLevel() + ss.Noise(), ss.datasets.nile()))
+        ['level.scale', 'noise.scale']
+    """
+    prepared = prepare(model, data, inputs=inputs, times=times, transform=transform)
+    return merge_priors(prepared.model, prepared.series.scale(), None)
+
+
+def load(path: str | os.PathLike, *, model: Any = None) -> Fitted:
+    """Read a fit that was saved with `fitted.save(path)`: draws, diagnostics, data and model.
+
+    Args:
+        path: A `.nc` or `.zarr` path.
+        model: The model, where it is your own class, which no file can hold.
+
+    Raises:
+        ValueError: If the file is not a saved fit, or holds a model that has to be given.
+
+    Example:
+        >>> import statespace as ss
+        >>> ss.load("missing.nc")
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: missing.nc does not exist
+    """
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{path} does not exist")
+
+    def build(text: str) -> Any:
+        if model is not None:
+            return model
+        found = json.loads(text) if text else None
+        if found is None:
+            raise ValueError(f"{path} holds the fit of a model class of your own: pass it as load(path, model=...)")
+        return rebuild(found)
+
+    return load_results(path, build)
+
+
+def _warm(start: Any, problem: Problem) -> dict[str, Any] | None:
+    if start is None:
+        return None
+    if isinstance(start, Fitted):
+        values = start.estimates
+    elif isinstance(start, Mapping):
+        values = dict(start)
+        unknown = [path for path in values if path not in parameters(problem.model)]
+        if unknown:
+            raise ValueError(f"start names {unknown}, but the model's parameters are {list(parameters(problem.model))}")
+    else:
+        raise TypeError(f"start is an earlier fit or values by path, got {type(start).__name__}")
+    return {path: jnp.asarray(values[path]) for path in problem.free if path in values}
+
+
+def _specification(model: Any) -> str:
+    try:
+        return json.dumps(describe(model))
+    except TypeError:
+        return ""
+
+
+def _common(prepared: Prepared, problem: Problem, model: Any) -> dict[str, Any]:
+    law = model.initial_law(problem.steps[0])
+    known = parameters(model)
+    return {
+        "model": model,
+        "series": prepared.series,
+        "transform": prepared.transform,
+        "diffuse_count": sum(law.diffuse),
+        "num_observations": int(prepared.series.mask.sum()),
+        "num_parameters": sum(int(np.prod(known[p].shape)) for p in problem.free),
+        "priors": dict(problem.priors),
+        "supports": {path: str(p.constraint) for path, p in known.items()},
+        "specification": _specification(model),
+    }
+
+
+def _maximised(prepared: Prepared, problem: Problem, method: Any, scale: float, progress: bool, warm: Any) -> Fitted:
+    with tqdm(total=method.num_starts, desc="maximising", disable=not progress, leave=False) as bar:
+
+        def report(number: int, value: float) -> None:
+            bar.update(1)
+            bar.set_postfix_str(f"best of start {number + 1}: {-value:.4f}")
+
+        found = maximise(problem, method, scale, report, warm)
+    values = {path: jnp.asarray(v) for path, v in found.values.items()}
+    model = problem.at(values)
+    mle = isinstance(method, MaximumLikelihood)
+    return Fitted(
+        **_common(prepared, problem, model),
+        method_name="maximum_likelihood" if mle else "map",
+        draws=None,
+        estimates={path: np.asarray(found.values[path]) for path in problem.free},
+        standard_errors={path: np.asarray(found.standard_errors[path]) for path in problem.free},
+        unconstrained_covariance=found.covariance,
+        sample_stats={},
+        log_likelihood=_log_likelihood(prepared, problem, values),
+        status=_status(found),
+        coefficients=_coefficients(problem, values, found),
+        pointwise=None,
+        extra_groups={},
+    )
+
+
+def _status(found: Optimum) -> Status:
+    return Status(found.converged, found.message, {**found.details, "at_zero": list(found.at_zero)})
+
+
+def _log_likelihood(prepared: Prepared, problem: Problem, values: dict[str, Any]) -> float:
+    """The log-likelihood on the data's original scale."""
+    original = prepared.transform.inverse(prepared.series.observed)
+    jacobian = np.where(prepared.series.mask, prepared.transform.log_jacobian(original), 0.0)
+    return float(compiled_log_likelihood(problem, values)) + float(jacobian.sum())
+
+
+def _reported(model: Any) -> tuple[list[str], tuple[int, ...]]:
+    names = list(getattr(model, "reported_states", ()))
+    return names, tuple(model.state_names.index(name) for name in names)
+
+
+def _coefficients(problem: Problem, values: dict[str, Any], found: Optimum) -> dict[str, tuple[float, float]]:
+    """Constant coefficients and their standard deviations, given the estimates."""
+    names, positions = _reported(problem.model)
+    if not names or not np.all([np.all(np.isfinite(v)) for v in found.values.values()]):
+        return {}
+    last = analysis.filter_arrays(problem, values).last
+    mean, cov = np.asarray(last.mean), np.asarray(last.cov)
+    return {n: (float(mean[i]), float(np.sqrt(max(cov[i, i], 0.0)))) for n, i in zip(names, positions, strict=True)}
+
+
+def _sampled(
+    prepared: Prepared, problem: Problem, method: NUTS, scale: float, key: Any, progress: bool, warm: Any
+) -> Fitted:
+    sample_key, pass_key = jax.random.split(key)
+    total = method.num_warmup + method.num_samples
+    with tqdm(total=total, desc=f"NUTS, {method.num_chains} chains", disable=not progress) as bar:
+
+        def report(done: int, total: int, divergences: int) -> None:
+            del total
+            bar.update(done - bar.n)
+            bar.set_postfix_str(f"{divergences} divergences" if divergences else "")
+
+        draws = sample(problem, method, scale, sample_key, report, warm)
+    pointwise, coefficients = _pointwise(prepared, problem, draws, pass_key, progress)
+    means = {path: np.asarray(v.mean(axis=(0, 1))) for path, v in draws.values.items()}
+    model = problem.at({path: jnp.asarray(v) for path, v in means.items()})
+    return Fitted(
+        **_common(prepared, problem, model),
+        method_name="nuts",
+        draws=draws.values,
+        estimates=means,
+        standard_errors=None,
+        unconstrained_covariance=None,
+        sample_stats=draws.stats,
+        log_likelihood=None,
+        status=_sampler_status(draws, method),
+        coefficients=coefficients,
+        pointwise=pointwise,
+        extra_groups={},
+    )
+
+
+def _sampler_status(draws: Draws, method: NUTS) -> Status:
+    count = next(iter(draws.values.values())).shape[1]
+    details = {"max_tree_depth": method.max_tree_depth, "num_warmup": method.num_warmup, "interrupted": draws.interrupted}
+    if draws.interrupted:
+        text = f"interrupted: {count} of {method.num_samples} draws a chain were completed and kept"
+        return Status(False, text, details)
+    return Status(True, f"{count} draws in each of {method.num_chains} chains", details)
+
+
+def _pointwise(prepared: Prepared, problem: Problem, draws: Draws, key: Any, progress: bool) -> tuple[dict, dict]:
+    """Pointwise densities on the original scale, and coefficient draws, for every posterior draw."""
+    names, positions = _reported(problem.model)
+    shape = next(iter(draws.values.values())).shape[:2]
+    flat = {p: v.reshape(-1, *v.shape[2:]) for p, v in draws.values.items()}
+    found = over_draws(
+        lambda part, keys: analysis.draw_arrays(problem, part, keys, positions), flat, key, progress, "densities"
+    )
+    original = prepared.transform.inverse(prepared.series.observed)
+    jacobian = np.where(prepared.series.mask, prepared.transform.log_jacobian(original), 0.0).sum(axis=1)
+    pointwise = {
+        "loo": found.loo.reshape(*shape, -1) + jacobian,
+        "one_step": found.one_step.reshape(*shape, -1) + jacobian,
+    }
+    return pointwise, {n: found.coefficients[:, i].reshape(shape) for i, n in enumerate(names)}

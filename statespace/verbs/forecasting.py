@@ -1,0 +1,186 @@
+"""forecast and simulate."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..data import future, placeholder
+from ..inference import analysis
+from ..inference.prediction import simulate as simulate_arrays
+from ..inference.problem import stamps
+from ..models.structural import Binding
+from ..results import Fitted, Forecast, labelled_simulation
+from .door import as_model, check_method, flat_draws, known_problem, prepare, problem_of, require_known, values_of
+from .filtering import names_of
+from .workers import over_draws
+
+
+def forecast(
+    model: Any,
+    data: Any = None,
+    *,
+    horizon: int | None = None,
+    times: Any = None,
+    inputs: Any = None,
+    past_inputs: Any = None,
+    num_samples: int | None = None,
+    key: Any = None,
+) -> Forecast:
+    """Predict the stamps that follow the data.
+
+    Only prediction steps are run: no observation is made up. With posterior draws the forecast is the mixture
+    over them; each draw contributes its moments and a joint path.
+
+    Args:
+        model: A fit, or a model with known parameters together with data.
+        data: Series; the fit's own when left out.
+        horizon: Number of stamps to predict, at the data's frequency.
+        times: Stamps to predict, where the data have no frequency.
+        inputs: Input columns over the horizon, if the model reads any (rows before it are passed over).
+        past_inputs: Input columns over the data, for a model (a fit has its own).
+        num_samples: Number of joint paths: by default one for each posterior draw, and none for a model with
+            known parameters.
+        key: PRNG key, needed for paths.
+
+    Returns:
+        A `Forecast` on the original scale: `mean`, `quantile(q)`, `to_pandas()`, `draws`, `components`.
+
+    Raises:
+        ValueError: If neither horizon nor times is given, inputs do not cover the horizon, the data have no
+            frequency to continue, or a key is needed.
+
+    Example:
+        >>> import statespace as ss
+        >>> model = ss.LocalLevel(1469.1**0.5) + ss.Noise(15099**0.5)
+        >>> ahead = ss.forecast(model, ss.datasets.nile(), horizon=2)
+        >>> round(float(ahead.mean[0, 0]), 3), str(ahead.index[0].date())
+        (798.37, '1971-01-01')
+
+    Reference: Durbin and Koopman (2012), section 4.11.
+    """
+    fitted = model if isinstance(model, Fitted) else None
+    bound, series, transform = _known(model, fitted, data, past_inputs)
+    ahead = future(series, horizon=horizon, times=times, inputs=inputs)
+    draws = fitted is not None and fitted.draws is not None
+    paths = num_samples if num_samples is not None else (len(next(iter(flat_draws(fitted).values()))) if draws else 0)
+    if paths and key is None:
+        raise ValueError("joint paths are random: pass key=jax.random.key(0) (any integer)")
+    if paths < 0:
+        raise ValueError(f"num_samples must not be negative, got {num_samples}")
+    dt = None if series.is_regular else ahead.dt
+    steps = stamps(bound, ahead.length, start=series.length, inputs=ahead.inputs, time=ahead.time, dt=dt)
+    if draws:
+        problem = problem_of(bound, series, fixed={p: v for p, v in values_of(bound).items() if p not in fitted.draws})
+        values = _resample(flat_draws(fitted), paths, key)
+        found = over_draws(
+            lambda part, keys: analysis.forecast_arrays(problem, part, steps, keys, 1), values, key, False, "forecast"
+        )
+    else:
+        keys = jax.random.split(jax.random.key(0) if key is None else key, 1)
+        found = jax.device_get(analysis.forecast_arrays(known_problem(bound, series), {}, steps, keys, paths))
+    return _forecast(found, series, ahead, transform, bound, paths)
+
+
+def _known(model: Any, fitted: Fitted | None, data: Any, past_inputs: Any) -> tuple[Any, Any, Any]:
+    if fitted is None:
+        if data is None:
+            raise ValueError("forecast needs data to start from (only a fit carries its own)")
+        bound, series, transform = prepare(model, data, inputs=past_inputs)
+        check_method(bound, None, "forecast")
+        require_known(bound, "forecast")
+        return bound, series, transform
+    if data is None:
+        return fitted.model, fitted.series, fitted.transform
+    return tuple(prepare(fitted.model, data, inputs=past_inputs, transform=fitted.transform))
+
+
+def _resample(draws: dict[str, np.ndarray], count: int, key: Any) -> dict[str, np.ndarray]:
+    """As many draws as paths are wanted: all of them, or a random choice."""
+    have = len(next(iter(draws.values())))
+    if count in (0, have):
+        return draws
+    chosen = np.asarray(jax.random.choice(key, have, (count,), replace=count > have))
+    return {path: v[chosen] for path, v in draws.items()}
+
+
+def _forecast(found: Any, series: Any, ahead: Any, transform: Any, model: Any, paths: int) -> Forecast:
+    """Mixture moments over draws, and the paths on the original scale."""
+    m = found.moments
+    mean, cov = _mixture(m.mean, m.cov)
+    state_mean, state_cov = _mixture(m.state_mean, m.state_cov)
+    components = {}
+    for name in names_of(model, found.component_mean):
+        each = found.component_mean[name]
+        variance = np.mean(found.component_var[name], axis=0) + np.var(each, axis=0)
+        components[name] = (np.mean(each, axis=0), np.sqrt(np.maximum(variance, 0.0)))
+    flat = found.paths.reshape(-1, *found.paths.shape[2:])
+    return Forecast(
+        series=series,
+        index=ahead.index,
+        transform=transform,
+        mean_t=mean,
+        cov_t=cov,
+        state_mean=state_mean,
+        state_cov=state_cov,
+        state_names=model.state_names,
+        components=components or None,
+        draws=np.asarray(transform.inverse(flat)) if paths else None,
+        mixture=(np.asarray(m.mean), np.asarray(m.cov)) if len(m.mean) > 1 else None,
+        inputs=ahead.inputs,
+        input_names=ahead.input_names,
+    )
+
+
+def _mixture(mean: np.ndarray, cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    centre = mean.mean(axis=0)
+    spread = mean - centre
+    return centre, cov.mean(axis=0) + np.einsum("dti,dtj->tij", spread, spread) / len(mean)
+
+
+def simulate(
+    model: Any,
+    length: int | None = None,
+    *,
+    times: Any = None,
+    inputs: Any = None,
+    num_samples: int = 1,
+    key: Any,
+) -> Any:
+    """Draw series from a model whose parameters and first law are proper.
+
+    Args:
+        model: Model with known parameters and no diffuse first state.
+        length: Number of stamps.
+        times: Stamps (dates or numbers), in place of a length.
+        inputs: Input columns, one row a stamp, if the model reads any.
+        num_samples: Number of series.
+        key: PRNG key.
+
+    Returns:
+        An `xarray.Dataset` with `y` (sample, time, series) and `states` (sample, time, state).
+
+    Raises:
+        ValueError: If a parameter is unknown, the first law is diffuse, or neither length nor times is given.
+
+    Example:
+        >>> import jax, statespace as ss
+        >>> model = ss.LocalLevel(1.0, initial=ss.InitialLaw.known([0.0])) + ss.Noise(1.0)
+        >>> ss.simulate(model, 5, key=jax.random.key(0)).y.shape
+        (1, 5, 1)
+    """
+    model = as_model(model)
+    series = placeholder(length, times=times, inputs=inputs, input_columns=model.input_names, names=_names(model))
+    bound = model.bind(Binding(series.names, series.input_names, series.input_scale(), series.index, series.is_regular))
+    require_known(bound, "simulate")
+    dt = None if series.is_regular else series.dt
+    steps = stamps(bound, series.length, inputs=series.inputs, time=series.time, dt=dt)
+    keys = jax.random.split(key, num_samples)
+    states, values = jax.jit(jax.vmap(lambda k: simulate_arrays(bound, steps, k)))(keys)
+    return labelled_simulation(np.asarray(states), np.asarray(values), series, bound.state_names)
+
+
+def _names(model: Any) -> tuple[str, ...]:
+    count = model.num_series
+    return ("y",) if count == 1 else tuple(f"y{i}" for i in range(count))
+

@@ -1,0 +1,105 @@
+"""prior_predictive and posterior_predictive: data that the model would make."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+
+from ..inference import analysis
+from ..inference.problem import merge_priors
+from ..results import Fitted, labelled_values
+from .door import flat_draws, known_problem, prepare, problem_of, values_of
+from .workers import over_draws
+
+
+def prior_predictive(
+    model: Any,
+    data: Any,
+    *,
+    inputs: Any = None,
+    times: Any = None,
+    priors: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    transform: Any = None,
+    num_samples: int = 200,
+    key: Any,
+) -> xr.Dataset:
+    """Series that the model makes under its priors, on the data's stamps.
+
+    Diffuse states have no prior to draw from, so each series starts from the Kalman belief after the first
+    stamps of the data, those that identify them; there the values are missing (NaN).
+
+    Args:
+        model: The model.
+        data: Series, for their stamps, scale and first values.
+        inputs: Input columns, if the model reads any.
+        times: Stamps of data that carry none.
+        priors: Priors by path in place of the default ones.
+        fixed: Values by path that are held.
+        transform: As in `fit`; series come back on the original scale.
+        num_samples: Number of series.
+        key: PRNG key.
+
+    Returns:
+        A Dataset with `y` (sample, time, series) and the parameters, (sample, ...), under their paths.
+
+    Raises:
+        ValueError: As `fit`.
+
+    Example:
+        >>> import jax, statespace as ss
+        >>> draws = ss.prior_predictive(
+        ...     ss.LocalLevel() + ss.Noise(), ss.datasets.nile(), num_samples=5, key=jax.random.key(0))
+        >>> draws.y.shape
+        (5, 100, 1)
+    """
+    prepared = prepare(model, data, inputs=inputs, times=times, transform=transform)
+    law = merge_priors(prepared.model, prepared.series.scale(), priors)
+    problem = problem_of(prepared.model, prepared.series, fixed=fixed, priors=law)
+    prior_key, path_key = jax.random.split(key)
+    keys = jax.random.split(prior_key, max(len(problem.free), 1))
+    draws = {
+        path: np.asarray(problem.priors[path].sample(k, (num_samples,)))
+        for path, k in zip(problem.free, keys, strict=False)
+    }
+    paths = over_draws(lambda part, k: analysis.unrolled_arrays(problem, part, k), draws, path_key, False, "prior")
+    values = np.asarray(prepared.transform.inverse(paths))
+    made = labelled_values(values, prepared.series)
+    extra = {p: (("sample", *(f"{p}_dim_{i}" for i in range(v.ndim - 1))), v) for p, v in draws.items()}
+    return xr.Dataset({"y": made, **extra})
+
+
+def posterior_predictive(fitted: Fitted, *, num_samples: int | None = None, key: Any) -> xr.DataArray:
+    """Replicated data: for each posterior draw, a path of the states given the data, and new noise.
+
+    Args:
+        fitted: A fit.
+        num_samples: Number of series; one for each draw (200 for a point estimate) when left out.
+        key: PRNG key.
+
+    Returns:
+        A DataArray (sample, time, series) on the original scale.
+
+    Example:
+        >>> import jax, statespace as ss
+        >>> found = ss.fit(ss.LocalLevel() + ss.Noise(), ss.datasets.nile(), progress=False)
+        >>> ss.posterior_predictive(found, num_samples=4, key=jax.random.key(0)).shape
+        (4, 100, 1)
+    """
+    choose, run = jax.random.split(key)
+    if fitted.draws:
+        every = flat_draws(fitted)
+        have = len(next(iter(every.values())))
+        rows = np.arange(have)
+        if num_samples is not None:
+            rows = np.asarray(jax.random.choice(choose, have, (num_samples,), replace=num_samples > have))
+        held = {p: v for p, v in values_of(fitted.model).items() if p not in fitted.draws}
+        problem, draws = problem_of(fitted.model, fitted.series, fixed=held), {p: v[rows] for p, v in every.items()}
+        found = over_draws(lambda part, k: analysis.replicated_arrays(problem, part, k), draws, run, False, "replicates")
+    else:
+        problem = known_problem(fitted.model, fitted.series)
+        keys = jax.random.split(run, 200 if num_samples is None else num_samples)
+        found = np.asarray(analysis.replicated_arrays(problem, {}, keys))
+    return labelled_values(np.asarray(fitted.transform.inverse(found)), fitted.series)
