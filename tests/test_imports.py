@@ -17,7 +17,7 @@ PACKAGE = "statespace"
 
 MAY_IMPORT = {
     "cli": {"verbs", "plots", "datasets"},
-    "verbs": {"data", "results", "inference", "convert", "models"},
+    "verbs": {"data", "results", "diagnostics", "inference", "convert", "models"},
     "plots": {"results", "diagnostics"},
     "datasets": set(),
     "data": set(),

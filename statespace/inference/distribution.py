@@ -68,7 +68,7 @@ class StateSpaceDistribution(Distribution):
         """Real vectors, or matrices."""
         return constraints.real_vector if self.univariate else constraints.real_matrix
 
-    def log_prob(self, value: Float[Array, "*batch time ..."]) -> Float[Array, "*batch"]:
+    def log_prob(self, value: Float[Array, "..."]) -> Float[Array, "*batch"]:
         """The log-likelihood of one series, or of a batch of them."""
         value = jnp.asarray(value)
         shape = jnp.broadcast_shapes(value.shape[: value.ndim - len(self.event_shape)], self.batch_shape)

@@ -55,9 +55,9 @@ def _residuals(smoothed: "Smoothed") -> dict[str, np.ndarray]:
     """Each panel's title and values, those left out that are NaN throughout."""
     several = len(smoothed.names) > 1
     groups = [
-        ([f"observation, {name}" if several else "observation" for name in smoothed.names],
+        ([f"observation: {name}" if several else "observation" for name in smoothed.names],
          smoothed.observation_residuals),
-        ([f"state {name}" for name in smoothed.state_names], smoothed.state_residuals),
+        ([f"state: {name}" for name in smoothed.state_names], smoothed.state_residuals),
     ]  # fmt: skip
     every = {
         name: values

@@ -23,7 +23,7 @@ def components(
     """Draws the observed series against its fit, then a panel for each component with a band.
 
     The fit is the sum of all components, also of those not chosen; for a forecast it is the forecast mean
-    after the observed past.
+    after as many stamps of the past as lie ahead.
 
     Args:
         result: What `statespace.smooth` or `statespace.forecast` returned.
@@ -55,7 +55,7 @@ def components(
             style.title(ax, component)
         style.time_axis(grid[-1, column], result.index)
     for row in grid[:2, 0]:
-        style.legend(row, loc="upper left", bbox_to_anchor=(1, 1) if len(series) == 1 else None)
+        style.legend(row)
     return grid[:, 0] if len(series) == 1 else grid
 
 
@@ -63,7 +63,7 @@ def _fit(ax: "Axes", result: "Smoothed | Forecast", column: int) -> None:
     """The observed series, and the sum of its components or the forecast of it."""
     history = getattr(result, "history", None)
     ahead = history is not None  # a forecast
-    observed = history if ahead else result.observed
+    observed = history.iloc[-len(result.index) :] if ahead else result.observed
     total = result.mean if ahead else sum(np.asarray(mean) for mean, _ in result.components.values())
     y = observed.iloc[:, column].to_numpy(float)
     style.line(ax, style.times(observed.index), y, color=style.GREY, label="observed")
@@ -76,6 +76,7 @@ def _contribution(ax: "Axes", x: np.ndarray, mean: np.ndarray, half: np.ndarray,
     """One component's mean and band; a word where the series does not have it."""
     if not mean.any() and not half.any():
         ax.text(0.5, 0.5, "not in this series", transform=ax.transAxes, ha="center", color=style.GREY)
+        ax.set_yticks([])
         return
     style.band(ax, x, mean - half, mean + half, label=label)
     style.line(ax, x, mean, color=style.BLUE, linewidth=1.4, label="mean")

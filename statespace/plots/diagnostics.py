@@ -45,13 +45,14 @@ def diagnostics(
     panels = style.panels(*shape, axes, (4.6, 2.9)).reshape(len(wanted), 4)
     for row, name in zip(panels, wanted, strict=True):
         residuals = np.asarray(filtered.residuals, dtype=float)[:, names.index(name)]
-        _draw(row, filtered.index, residuals, residual_tests(residuals, lags))
-        prefix = f"{name}: " if len(wanted) > 1 else ""
-        row[0].set_title(prefix + row[0].get_title(loc="left"), loc="left")
+        heading = f"{name}: residuals" if len(wanted) > 1 else "Standardised one-step residuals"
+        _draw(row, filtered.index, residuals, residual_tests(residuals, lags), heading)
     return panels[0] if len(wanted) == 1 else panels
 
 
-def _draw(axes: np.ndarray, index: pd.Index, residuals: np.ndarray, tests: ResidualTests) -> None:
+def _draw(
+    axes: np.ndarray, index: pd.Index, residuals: np.ndarray, tests: ResidualTests, heading: str
+) -> None:
     """The four panels of one series."""
     values = residuals[np.isfinite(residuals)]
     _over_time(axes[0], index, residuals)
@@ -62,7 +63,7 @@ def _draw(axes: np.ndarray, index: pd.Index, residuals: np.ndarray, tests: Resid
         f"{name} = {value:.2f}, p = {p:.3f}" for _, name, value, p in tests.rows()
     )
     normal = tests.jarque_bera
-    style.title(axes[0], "Standardised one-step residuals", variance)
+    style.title(axes[0], heading, variance)
     moments = f"skewness = {normal.skewness:.2f}, kurtosis = {normal.kurtosis:.2f}"
     style.title(axes[1], "Distribution", moments)
     style.title(axes[2], "Normal quantile plot", normality)

@@ -48,7 +48,7 @@ def forecast(
         _fan(panel, forecast, series, levels)
         style.title(panel, str(name))
         style.time_axis(panel, forecast.index)
-    style.legend(axes[0], loc="best")
+    style.legend(axes[0])
     return axes[0] if len(axes) == 1 else axes
 
 
@@ -63,6 +63,6 @@ def _fan(ax: "Axes", forecast: "Forecast", series: int, levels: Sequence[float])
     """The widest band first, so that narrower ones lie darker above it."""
     x, mean = style.times(forecast.index), np.asarray(forecast.mean)[:, series]
     style.line(ax, x, mean, color=style.BLUE, linewidth=1.6, label="forecast mean")
-    for level in levels:
+    for level, strength in zip(levels, np.linspace(0.2, 0.45, len(levels)), strict=True):
         low, high = (np.asarray(forecast.quantile(q))[:, series] for q in ((1 - level) / 2, (1 + level) / 2))
-        style.band(ax, x, low, high, label=style.percent(level))
+        style.band(ax, x, low, high, color=style.tint(strength), label=style.percent(level))

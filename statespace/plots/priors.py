@@ -61,7 +61,7 @@ def priors(fitted: "Fitted", *, names: str | Sequence[str] | None = None, axes: 
         ax.set_yticks([])
         ax.spines["left"].set_visible(False)
         ax.grid(False)
-    style.legend(panels[0], loc="upper right")
+    style.legend(panels[0], loc="best")
     return panels
 
 
@@ -92,7 +92,8 @@ def _prior_draws(prior: Any, shape: tuple[int, ...]) -> np.ndarray | None:
 
 def _draw(ax: "Axes", element: _Marginal) -> None:
     """Prior as a line, posterior as an area; a stroke for a parameter that does not vary."""
-    x, support, peaks = _range(element), _support(element), []
+    x, support = _range(element), _support(element)
+    peaks: list[float] = []
     if element.prior_draws is not None:
         curve = _prior_density(element, element.prior_draws, x)
         ax.plot(x, curve, color=style.ORANGE, linestyle="--", linewidth=1.3, label="prior")
@@ -104,20 +105,20 @@ def _draw(ax: "Axes", element: _Marginal) -> None:
         ax.fill_between(x, 0, curve, color=style.BLUE, alpha=0.25, linewidth=0)
         ax.plot(x, curve, color=style.BLUE, linewidth=1.5, label="posterior")
         peaks.append(curve.max())
-    ax.set_xlim(x[0], x[-1])
+    ax.set_xlim(2 * x[0] - x[1], 2 * x[-1] - x[-2])  # the ends that `_range` left out
     if peaks:  # a spike of the prior may leave the picture rather than flatten the posterior
         ax.set_ylim(0, 1.15 * min(max(peaks), 4 * peaks[-1]))
 
 
 def _range(element: _Marginal) -> np.ndarray:
-    """The posterior's range, widened to the prior's by no more than twice its own width to each side."""
+    """The posterior's range, widened to the prior's by no more than its own width to each side."""
     begin, end = np.quantile(element.draws, [0.001, 0.999])
     width = (end - begin) or max(abs(end), 1.0)
     low, high = begin - 0.15 * width, end + 0.15 * width
     if element.prior_draws is not None:
         first, last = np.quantile(element.prior_draws, [0.01, 0.99])
-        low = min(low, max(first, begin - 2 * width))
-        high = max(high, min(last, end + 2 * width))
+        low = min(low, max(first, begin - width))
+        high = max(high, min(last, end + width))
     bottom, top = _support(element)
     # without the very ends, where a density may be infinite
     return np.linspace(max(low, bottom), min(high, top), 803)[1:-1]

@@ -47,5 +47,5 @@ def states(
         style.line(ax, x, mean, color=style.BLUE, linewidth=1.4, label="mean")
         style.title(ax, name)
         style.time_axis(ax, smoothed.index)
-    style.legend(panels[0], loc="best")
+    style.legend(panels[0])
     return panels

@@ -77,9 +77,9 @@ def title(ax: "Axes", text: str, remark: str = "") -> None:
 
 
 def legend(ax: "Axes", **options: Any) -> None:
-    """A legend without a frame, if there is anything to explain."""
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, fontsize=PROSE, labelcolor=INK, **options)
+    """A legend without a frame, in one line above the panel unless told otherwise, clear of the data."""
+    above = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": 4, "borderaxespad": 0.3}
+    ax.legend(frameon=False, fontsize=PROSE, labelcolor=INK, **(options or above))
 
 
 def times(index: pd.Index) -> np.ndarray:
@@ -96,9 +96,9 @@ def time_axis(ax: "Axes", index: pd.Index) -> None:
     from matplotlib import dates, ticker
 
     if isinstance(index, pd.DatetimeIndex | pd.PeriodIndex):
-        locator = dates.AutoDateLocator(minticks=3, maxticks=8)
+        locator = dates.AutoDateLocator(minticks=4, maxticks=10)
         ax.xaxis.set_major_locator(locator)
-        ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, show_offset=False))
+        ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
     else:
         ax.xaxis.set_major_locator(ticker.MaxNLocator(8, integer=True))
 
@@ -129,12 +129,20 @@ def line(ax: "Axes", x: np.ndarray, y: np.ndarray, **options: Any) -> None:
 
 def band(ax: "Axes", x: np.ndarray, low: np.ndarray, high: np.ndarray, **options: Any) -> None:
     """The area between two curves; a thick stroke where there is a single stamp."""
-    options = {"color": BLUE, "alpha": 0.2, "linewidth": 0, **options}
+    options = {"color": tint(0.2), "linewidth": 0, **options}
     there = np.isfinite(low) & np.isfinite(high)
     if len(x) == 1:
         ax.vlines(x, low, high, **{**options, "linewidth": 7})
     else:
         ax.fill_between(x, low, high, where=there, **options)
+
+
+def tint(strength: float) -> tuple[float, float, float]:
+    """Blue on white: 0 is white, 1 is blue. Opaque, so that a legend shows the colour that is seen."""
+    from matplotlib import colors
+
+    red, green, blue = (1 - strength * (1 - part) for part in colors.to_rgb(BLUE))
+    return red, green, blue
 
 
 def normal_quantile(level: float) -> float:

@@ -1,0 +1,22 @@
+"""Labelled results: pandas for people, xarray and ArviZ for analysis, files for keeping."""
+
+from .filtered import Filtered
+from .fitted import ConvergenceWarning, Fitted, Status
+from .forecast import Forecast
+from .labels import labelled_paths, labelled_simulation, labelled_values
+from .smoothed import Smoothed
+from .storage import load, save
+
+__all__ = [
+    "ConvergenceWarning",
+    "Filtered",
+    "Fitted",
+    "Forecast",
+    "Smoothed",
+    "Status",
+    "labelled_paths",
+    "labelled_simulation",
+    "labelled_values",
+    "load",
+    "save",
+]

@@ -1,0 +1,192 @@
+"""What was learned from data."""
+
+import os
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from ..data import Series, Transform
+from . import groups
+from .bridge import summary_table, to_arviz
+
+_RHAT, _ESS_PER_CHAIN = 1.01, 100
+
+
+class ConvergenceWarning(UserWarning):
+    """A fit whose numbers should not be trusted yet."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a fit ended.
+
+    Attributes:
+        converged: Whether it ended as it should.
+        message: What happened, and what to do if it did not.
+        details: Figures of the optimiser or sampler.
+    """
+
+    converged: bool
+    message: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Fitted:
+    """A model with what was learned about its parameters; accepted wherever a model is.
+
+    Attributes:
+        model: The model at the estimates (posterior means for NUTS), bound to the data.
+        series: The data, on the model's scale.
+        transform: From the original scale to the model's.
+        method_name: `"maximum_likelihood"`, `"map"` or `"nuts"`.
+        draws: Posterior draws by path, (chain, draw, ...); None for point estimates.
+        estimates: Estimates (posterior means) by path.
+        standard_errors: By path; NaN where there is none. None for NUTS.
+        unconstrained_covariance: Inverse observed information on the unconstrained scale, or None.
+        sample_stats: Sampler statistics by name, (chain, draw).
+        log_likelihood: Log-likelihood at the estimates on the original scale; None for NUTS.
+        num_parameters: Number of learned parameters.
+        diffuse_count: Number of diffuse elements of the first state.
+        num_observations: Number of observed elements.
+        status: How it ended.
+        priors: Priors of the learned parameters, by path.
+        coefficients: Constant coefficients of regressions and interventions: (mean, standard deviation), or
+            draws (chain, draw).
+        pointwise: `loo` and `one_step` log densities, (chain, draw, time), original scale; None unless NUTS.
+        supports: Supports of the parameters, in words.
+        specification: The model as JSON; empty for a class that is not of this library.
+        extra_groups: Further groups of `to_datatree`.
+    """
+
+    model: Any
+    series: Series
+    transform: Transform
+    method_name: str
+    draws: dict[str, NDArray[np.float64]] | None
+    estimates: dict[str, NDArray[np.float64]]
+    standard_errors: dict[str, NDArray[np.float64]] | None
+    unconstrained_covariance: NDArray[np.float64] | None
+    sample_stats: dict[str, NDArray[Any]]
+    log_likelihood: float | None
+    num_parameters: int
+    diffuse_count: int
+    num_observations: int
+    status: Status
+    priors: dict[str, Any]
+    coefficients: dict[str, Any]
+    pointwise: dict[str, NDArray[np.float64]] | None
+    supports: dict[str, str]
+    specification: str
+    extra_groups: dict[str, xr.Dataset]
+
+    def __repr__(self) -> str:
+        """One line: method, parameters, how it ended."""
+        return f"Fitted({self.method_name}: {', '.join(self.estimates)}; {self.status.message})"
+
+    @property
+    def _count(self) -> int:
+        return self.num_parameters + self.diffuse_count
+
+    def _criterion(self, penalty: float) -> float:
+        if self.method_name != "maximum_likelihood" or self.log_likelihood is None:
+            raise TypeError(f"information criteria belong to maximum likelihood, this is {self.method_name}: use az.loo")
+        return -2 * self.log_likelihood + penalty
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, -2 log L + 2 k; k counts learned parameters and diffuse elements."""
+        return self._criterion(2 * self._count)
+
+    @property
+    def aicc(self) -> float:
+        """Akaike's criterion corrected for small samples."""
+        k, n = self._count, self.num_observations
+        return self._criterion(2 * k + (2 * k * (k + 1) / (n - k - 1) if n > k + 1 else np.inf))
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, -2 log L + k log n."""
+        return self._criterion(self._count * np.log(self.num_observations))
+
+    def summary(self) -> pd.DataFrame:
+        """A table of the parameters and coefficients.
+
+        After NUTS this is ArviZ's table (mean, sd, interval, ess_bulk, ess_tail, r_hat), with warnings about
+        divergences, saturated trees, and chains that disagree or have few effective draws. After an
+        optimisation it has estimates, standard errors and 95 % intervals; its `attrs` hold the log-likelihood,
+        the criteria and the status, and what did not converge is warned about.
+        """
+        return self._sampled_summary() if self.draws is not None else self._point_summary()
+
+    def _sampled_summary(self) -> pd.DataFrame:
+        table = summary_table(groups.posterior(self.draws, self.coefficients))
+        self._warn(table)
+        return table
+
+    def _warn(self, table: pd.DataFrame) -> None:
+        divergences = int(self.sample_stats["diverging"].sum()) if "diverging" in self.sample_stats else 0
+        depth = self.status.details.get("max_tree_depth")
+        chains = len(next(iter(self.draws.values())))
+        deep = int((self.sample_stats["tree_depth"] >= depth).sum()) if depth and "tree_depth" in self.sample_stats else 0
+        rhat, ess = table["r_hat"].max(), table[["ess_bulk", "ess_tail"]].min().min()
+        if divergences:
+            _caution(f"{divergences} transitions diverged: raise target_accept, or give tighter priors")
+        if deep:
+            _caution(f"{deep} transitions reached the tree depth {depth}: raise max_tree_depth, or try dense_mass=True")
+        if rhat > _RHAT:
+            _caution(f"chains disagree (largest r_hat {rhat:.3f}, above {_RHAT}): run longer warmup and more draws")
+        if ess < _ESS_PER_CHAIN * chains:
+            _caution(f"few effective draws (smallest {ess:.0f}, below {_ESS_PER_CHAIN} a chain): run more draws")
+        if not self.status.converged:
+            _caution(self.status.message)
+
+    def _point_summary(self) -> pd.DataFrame:
+        zeros = self.status.details.get("at_zero", [])
+        rows = {}
+        for path, value in self.estimates.items():
+            errors = np.full(np.shape(value), np.nan) if self.standard_errors is None else self.standard_errors[path]
+            for where in np.ndindex(np.shape(value)):
+                name = path if where == () else f"{path}[{', '.join(map(str, where))}]"
+                rows[name] = (float(value[where]), float(errors[where]), "at zero" if path in zeros else "")
+        for name, (mean, sd) in self.coefficients.items():
+            rows[name] = (mean, sd, "coefficient")
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=["estimate", "std_error", "note"])
+        half = 1.959963984540054 * table["std_error"]
+        table.insert(2, "lower_95", table["estimate"] - half)
+        table.insert(3, "upper_95", table["estimate"] + half)
+        table.attrs = {"log_likelihood": self.log_likelihood, "status": self.status.message}
+        if self.method_name == "maximum_likelihood":
+            table.attrs |= {"aic": self.aic, "aicc": self.aicc, "bic": self.bic}
+        if not self.status.converged:
+            _caution(self.status.message)
+        return table
+
+    def to_datatree(self) -> xr.DataTree:
+        """Everything as an `xarray.DataTree`; for the groups see the documentation."""
+        return xr.DataTree.from_dict(groups.fitted_groups(self))
+
+    def to_arviz(self) -> Any:
+        """What the installed ArviZ reads: InferenceData below ArviZ 1, DataTree from 1 on.
+
+        Raises:
+            TypeError: If the fit is a point estimate, which has no draws.
+        """
+        if self.draws is None:
+            raise TypeError(f"a fit by {self.method_name} has no draws for ArviZ: fit with NUTS, or use to_datatree()")
+        return to_arviz(self.to_datatree())
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write draws, diagnostics, data and model to a `.nc` or `.zarr` file, whole or not at all."""
+        from .storage import save
+
+        save(self, path)
+
+
+def _caution(text: str) -> None:
+    warnings.warn(text, ConvergenceWarning, stacklevel=5)

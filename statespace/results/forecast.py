@@ -1,0 +1,149 @@
+"""What comes next."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
+
+from ..data import Identity, Series, Transform
+from .labels import coordinates, labelled, observed_frame
+from .smoothed import components_dataset
+
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Forecast:
+    """Predictions of the stamps after a series, on its original scale.
+
+    Each value's law is a normal, or an equal mixture of normals over posterior draws, carried through the
+    inverse of the transform.
+
+    Attributes:
+        series: The history, on the model's scale.
+        index: The future stamps.
+        transform: From the original scale to the model's.
+        mean_t: Means on the model's scale, (horizon, series).
+        cov_t: Covariances on the model's scale, (horizon, series, series).
+        state_mean: (horizon, state).
+        state_cov: (horizon, state, state).
+        state_names: Names of the states.
+        components: Mean and standard deviation, (horizon, series), of each component on the model's scale.
+        draws: Joint paths on the original scale, (sample, horizon, series), or None.
+        mixture: Means (draw, horizon, series) and covariances of the parts of a mixture, or None.
+        inputs: Inputs over the horizon.
+        input_names: Their names.
+    """
+
+    series: Series
+    index: pd.Index
+    transform: Transform
+    mean_t: NDArray[np.float64]
+    cov_t: NDArray[np.float64]
+    state_mean: NDArray[np.float64]
+    state_cov: NDArray[np.float64]
+    state_names: tuple[str, ...]
+    components: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] | None
+    draws: NDArray[np.float64] | None
+    mixture: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    inputs: NDArray[np.float64] | None = None
+    input_names: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the series."""
+        return self.series.names
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """The data on the original scale, NaN kept."""
+        return observed_frame(self.series, self.transform.inverse(self.series.observed))
+
+    def _parts(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Means and standard deviations of the normals, (part, horizon, series)."""
+        mean, cov = (self.mean_t[None], self.cov_t[None]) if self.mixture is None else self.mixture
+        return mean, np.sqrt(np.maximum(np.diagonal(cov, axis1=-2, axis2=-1), 0.0))
+
+    def _moment(self, power: int) -> NDArray[np.float64]:
+        mean, sd = self._parts()
+        values = np.asarray(self.transform.inverse(mean[..., None] + sd[..., None] * _NODES)) ** power
+        return (values @ _WEIGHTS).mean(axis=0)
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Means, (horizon, series); by Gauss-Hermite quadrature where the data were transformed."""
+        return self.mean_t if isinstance(self.transform, Identity) else self._moment(1)
+
+    @property
+    def sd(self) -> NDArray[np.float64]:
+        """Standard deviations, (horizon, series)."""
+        if isinstance(self.transform, Identity):
+            return np.sqrt(np.diagonal(self.cov_t, axis1=1, axis2=2))
+        return np.sqrt(np.maximum(self._moment(2) - self._moment(1) ** 2, 0.0))
+
+    def quantile(self, q: float) -> NDArray[np.float64]:
+        """The q-th quantile of each value, (horizon, series), from the exact law (no Monte Carlo error).
+
+        Raises:
+            ValueError: If q does not lie between 0 and 1.
+        """
+        if not 0 < q < 1:
+            raise ValueError(f"a quantile level lies between 0 and 1, got {q}")
+        mean, sd = self._parts()
+        if len(mean) == 1:
+            return np.asarray(self.transform.inverse(mean[0] + sd[0] * ndtri(q)))
+        found = np.empty(mean.shape[1:])
+        for where in np.ndindex(*found.shape):
+            found[where] = _mixture_quantile(q, mean[(slice(None), *where)], sd[(slice(None), *where)])
+        return np.asarray(self.transform.inverse(found))
+
+    def to_pandas(self, levels: Sequence[float] = (0.5, 0.9)) -> pd.DataFrame:
+        """Mean, standard deviation and quantiles by future stamp; columns (series, statistic) if several.
+
+        Args:
+            levels: Probabilities of the central intervals whose ends (and the median) are given.
+        """
+        tails = sorted({round(0.5 + sign * level / 2, 10) for level in levels for sign in (-1, 1)} | {0.5})
+        columns = {"mean": self.mean, "sd": self.sd} | {f"{100 * q:g}%": self.quantile(q) for q in tails}
+        if len(self.names) == 1:
+            return pd.DataFrame({k: v[:, 0] for k, v in columns.items()}, index=self.index)
+        both = {(name, k): v[:, i] for i, name in enumerate(self.names) for k, v in columns.items()}
+        return pd.DataFrame(both, index=self.index)
+
+    def to_xarray(self) -> xr.Dataset:
+        """Moments, states and paths with their coordinates; `time` holds the future stamps."""
+        arrays: dict[str, Any] = {
+            "mean": (("time", "series"), self.mean),
+            "sd": (("time", "series"), self.sd),
+            "state_mean": (("time", "state"), self.state_mean),
+            "state_cov": (("time", "state", "state_"), self.state_cov),
+        }
+        if self.draws is not None:
+            arrays["y"] = (("sample", "time", "series"), self.draws)
+        return labelled(arrays, coordinates(self.index, self.names, self.state_names))
+
+    def to_datatree(self) -> xr.DataTree:
+        """The groups /predictions, /components (if there are any) and /predictions_constant_data."""
+        groups = {"predictions": self.to_xarray()}
+        if self.components:
+            groups["components"] = components_dataset(self.components, self.index, self.names)
+        if self.inputs is not None:
+            coords = coordinates(self.index, self.names) | {"input": list(self.input_names)}
+            groups["predictions_constant_data"] = labelled({"inputs": (("time", "input"), self.inputs)}, coords)
+        return xr.DataTree.from_dict(groups)
+
+
+def _mixture_quantile(q: float, mean: NDArray[np.float64], sd: NDArray[np.float64]) -> float:
+    ends = mean + np.maximum(sd, 1e-300) * ndtri(q)
+    low, high = float(ends.min()), float(ends.max())
+    if not high > low:
+        return low
+    spread = np.maximum(sd, 1e-12 * (high - low))
+    return float(brentq(lambda x: ndtr((x - mean) / spread).mean() - q, low, high, xtol=1e-12 * (high - low)))

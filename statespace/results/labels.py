@@ -1,0 +1,81 @@
+"""Coordinates: arrays of results with the names and stamps of their series."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from ..data import Series
+
+
+def stamps(index: pd.Index) -> NDArray[Any]:
+    """Stamps as xarray can store them: periods become the time stamps of their starts, zones become UTC."""
+    if isinstance(index, pd.PeriodIndex):
+        index = index.to_timestamp()
+    if isinstance(index, pd.DatetimeIndex) and index.tz is not None:
+        index = index.tz_convert("UTC").tz_localize(None)
+    return index.to_numpy()
+
+
+def coordinates(index: pd.Index, names: Sequence[str], states: Sequence[str] = ()) -> dict[str, Any]:
+    """The coordinates that results of a series share."""
+    found: dict[str, Any] = {"time": stamps(index), "series": list(names)}
+    if len(states):
+        found |= {"state": list(states), "state_": list(states)}
+    return found
+
+
+def labelled(
+    arrays: dict[str, tuple[tuple[str, ...], NDArray[Any]]], coords: dict[str, Any], **attrs: Any
+) -> xr.Dataset:
+    """A Dataset of arrays with the coordinates of the dimensions that occur, and plain ranges for the others."""
+    used = {dim: size for dims, values in arrays.values() for dim, size in zip(dims, np.shape(values), strict=True)}
+    full = {dim: coords.get(dim, np.arange(size)) for dim, size in used.items()}
+    return xr.Dataset({safe(k, used): v for k, v in arrays.items()}, full, attrs)
+
+
+def safe(name: str, dims: Any) -> str:
+    """A variable's name, which xarray does not allow to be that of a dimension."""
+    return f"{name}_" if name in dims else name
+
+
+def observed_frame(series: Series, values: NDArray[np.float64] | None = None) -> pd.DataFrame:
+    """The observations, NaN kept, as a frame."""
+    return pd.DataFrame(series.observed if values is None else values, series.index, list(series.names))
+
+
+def data_groups(series: Series, values: NDArray[np.float64] | None = None) -> dict[str, xr.Dataset]:
+    """The groups `observed_data` and `constant_data`."""
+    coords = coordinates(series.index, series.names) | {"input": list(series.input_names)}
+    seen = series.observed if values is None else values
+    constant: dict[str, Any] = {"mask": (("time", "series"), series.mask)}
+    if series.inputs is not None:
+        constant["inputs"] = (("time", "input"), series.inputs)
+    return {
+        "observed_data": labelled({"y": (("time", "series"), seen)}, coords),
+        "constant_data": labelled(constant, coords),
+    }
+
+
+def labelled_paths(paths: NDArray[np.float64], series: Series, state_names: Sequence[str]) -> xr.DataArray:
+    """Paths of states (sample, time, state)."""
+    coords = coordinates(series.index, series.names, state_names)
+    return labelled({"states": (("sample", "time", "state"), paths)}, coords)["states"]
+
+
+def labelled_values(values: NDArray[np.float64], series: Series) -> xr.DataArray:
+    """Simulated observations (sample, time, series)."""
+    coords = coordinates(series.index, series.names)
+    return labelled({"y": (("sample", "time", "series"), values)}, coords)["y"]
+
+
+def labelled_simulation(
+    states: NDArray[np.float64], values: NDArray[np.float64], series: Series, state_names: Sequence[str]
+) -> xr.Dataset:
+    """Simulated states and observations."""
+    coords = coordinates(series.index, series.names, state_names)
+    arrays = {"y": (("sample", "time", "series"), values), "states": (("sample", "time", "state"), states)}
+    return labelled(arrays, coords)
