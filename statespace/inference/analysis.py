@@ -165,10 +165,10 @@ def draw_arrays(problem: Problem, draws: dict[str, Array], keys: Array, reported
         smoothed = smooth(recursion, slots, run)
         loo, _, _ = leave_one_out(recursion, slots, smoothed, problem.y)
         chosen = jnp.asarray(reported, int)
-        spread = prediction.psd_factor(smoothed.cov[-1][jnp.ix_(chosen, chosen)])
+        spread = prediction.psd_factor(run.last.cov[jnp.ix_(chosen, chosen)])
         noise = jax.random.normal(key, (len(reported),), spread.dtype)
         terms = jnp.concatenate([_terms(part) for part in (run.diffuse_part, run.proper_part) if part is not None])
-        return DrawArrays(terms.at[0].add(run.log_scale), loo, smoothed.mean[-1][chosen] + spread @ noise)
+        return DrawArrays(terms.at[0].add(run.log_scale), loo, run.last.mean[chosen] + spread @ noise)
 
     return jax.lax.map(one, (draws, keys))
 

@@ -97,15 +97,16 @@ def _backward(recursion: KalmanRecursion, score: Score, kept: Any, slots: Slot, 
     last = jnp.arange(start, stop) == slots.values.shape[0] - 1
 
     def body(carry: Score, xs):
-        slot, later, is_last, belief, element = xs
+        slot, later, is_last, element = xs
         crossed = _cross(recursion, carry, later)
         crossed = jax.tree.map(lambda a, b: jnp.where(is_last, a, b), carry, crossed)
         here, u, d = _elements(recursion, crossed, slot, element)
-        mean, cov = _moments(belief, here)
-        return here, Smoothing(mean, cov, here.r, here.n, u, d)
+        return here, (here, u, d)
 
-    xs = (part(slots, start, stop), following, last, predicted, elements)
-    return scan(body, score, xs, reverse=True)
+    xs = (part(slots, start, stop), following, last, elements)
+    score, (scores, u, d) = scan(body, score, xs, reverse=True)
+    mean, cov = jax.vmap(_moments)(predicted, scores)  # outside the loop: only where they are used
+    return score, Smoothing(mean, cov, scores.r, scores.n, u, d)
 
 
 def _cross(recursion: KalmanRecursion, score: Score, slot: Slot) -> Score:
@@ -135,7 +136,7 @@ def _elements(recursion: KalmanRecursion, score: Score, slot: Slot, elements: El
         present = jnp.ones((), bool) if e.present is None else e.present
         diffuse = jnp.zeros((), bool) if e.diffuse is None else e.diffuse
         inverse = jnp.where(present & ~diffuse, 1.0 / e.variance, 0.0)
-        nk = score.n @ e.gain
+        nk = jnp.sum(score.n * e.gain, axis=1)
         u[i] = inverse * e.innovation - jnp.sum(e.gain * score.r)
         d[i][i] = inverse + jnp.sum(e.gain * nk)
         for j, c in cross.items():
@@ -153,17 +154,28 @@ def _element(score: Score, e: Element, z: Array, u: Array, nk: Array, d: Array, 
     n = score.n - z[:, None] * nk[None] - nk[:, None] * z[None] + z[:, None] * z[None] * d
     if score.r1 is None:
         return Score(r, n)
-    eye = jnp.eye(z.shape[0], dtype=z.dtype)
-    left, second = eye - e.gain[:, None] * z[None], -e.second_gain[:, None] * z[None]
+    k, k1 = e.gain, e.second_gain
     weight = jnp.where(diffuse, 1.0 / e.variance, 0.0)
     weight2 = jnp.where(diffuse, -e.finite / e.variance**2, 0.0)
-    outer = z[:, None] * z[None]
-    r1 = z * weight * e.innovation + left.T @ score.r1 + second.T @ score.r
-    mixed = second.T @ score.n @ left
-    n1 = outer * weight + left.T @ score.n1 @ left + mixed + mixed.T
-    mixed = second.T @ score.n1 @ left
-    n2 = outer * weight2 + left.T @ score.n2 @ left + mixed + mixed.T + second.T @ score.n @ second
+    r1 = score.r1 + z * (weight * e.innovation - jnp.sum(k * score.r1) - jnp.sum(k1 * score.r))
+    n1, n2 = _reduce(score.n1, z, k, weight), _reduce(score.n2, z, k, weight2)
+    n1 = n1 + _mix(score.n, z, k, k1)
+    n2 = n2 + _mix(score.n1, z, k, k1) + z[:, None] * z[None] * jnp.sum(k1 * jnp.sum(score.n * k1, axis=1))
     return Score(r, n, r1, n1, n2)
+
+
+def _reduce(n: Array, z: Array, k: Array, weight: Array) -> Array:
+    """weight z z' + L'N L with L = I - k z'."""
+    nk = jnp.sum(n * k, axis=1)
+    outer = z[:, None] * nk[None]
+    return n - outer - outer.T + z[:, None] * z[None] * (weight + jnp.sum(k * nk))
+
+
+def _mix(n: Array, z: Array, k: Array, k1: Array) -> Array:
+    """M'N L + L'N M with L = I - k z' and M = -k1 z'."""
+    nk1 = jnp.sum(n * k1, axis=1)
+    outer = z[:, None] * nk1[None]
+    return 2.0 * z[:, None] * z[None] * jnp.sum(k * nk1) - outer - outer.T
 
 
 def _moments(belief: Gaussian | DiffuseGaussian, score: Score) -> tuple[Array, Array]:

@@ -19,8 +19,9 @@ def auxiliary_residuals(smoothed: "Smoothed", *, threshold: float = 3.0, axes: A
     """Draws the standardised smoothed disturbances, with the date at each beyond a threshold.
 
     A large residual of the observation points to an outlier, a large one of a state to a break in it: a
-    level that shifts, a slope that turns. They are correlated in time, so neighbours of a large one are
-    often large too; among close neighbours only the largest is labelled, and at most six in a panel.
+    level that shifts, a slope that turns. A state's residual belongs to the step into its stamp. They are
+    correlated in time, so neighbours of a large one are often large too; among close neighbours only the
+    largest is labelled, and at most six in a panel.
 
     Args:
         smoothed: What `statespace.smooth` returned.
@@ -35,7 +36,11 @@ def auxiliary_residuals(smoothed: "Smoothed", *, threshold: float = 3.0, axes: A
         ValueError: If the threshold is not positive, all is NaN, or the number of Axes is wrong.
 
     Example:
-        >>> axes = ss.plots.auxiliary_residuals(ss.smooth(fit), threshold=2.5)  # doctest: +SKIP
+        >>> import statespace as ss
+        >>> model = ss.LocalLevel(scale=38.3) + ss.Noise(scale=122.9)
+        >>> axes = ss.plots.auxiliary_residuals(ss.smooth(model, ss.datasets.nile()))
+        >>> [text.get_text() for ax in axes for text in ax.texts]
+        ['1913', '1899']
 
     Reference: Harvey and Koopman (1992), JBES 10, 377-389; Durbin and Koopman (2012), section 2.12.2.
     """

@@ -37,7 +37,11 @@ def diagnostics(
         ValueError: If the series does not exist, there are too few residuals, or the number of Axes is wrong.
 
     Example:
-        >>> axes = ss.plots.diagnostics(ss.filter(fit), lags=24)  # doctest: +SKIP
+        >>> import statespace as ss
+        >>> model = ss.LocalLevel(scale=38.3) + ss.Noise(scale=122.9)
+        >>> axes = ss.plots.diagnostics(ss.filter(model, ss.datasets.nile()), lags=12)
+        >>> axes.shape
+        (4,)
     """
     names = list(filtered.names)
     wanted = style.chosen(series, names, "series")
@@ -60,7 +64,7 @@ def _draw(
     _quantiles(axes[2], values)
     _correlogram(axes[3], values, tests.lags)
     independence, normality, variance = (
-        f"{name} = {value:.2f}, p = {p:.3f}" for _, name, value, p in tests.rows()
+        f"{name} = {value:.2f}, p {_in_words(p)}" for _, name, value, p in tests.rows()
     )
     normal = tests.jarque_bera
     style.title(axes[0], heading, variance)
@@ -68,6 +72,11 @@ def _draw(
     style.title(axes[1], "Distribution", moments)
     style.title(axes[2], "Normal quantile plot", normality)
     style.title(axes[3], "Correlogram", independence)
+
+
+def _in_words(p_value: float) -> str:
+    """A p-value to three digits, or that it is below them."""
+    return f"= {p_value:.3f}" if p_value >= 0.001 else "< 0.001"
 
 
 def _over_time(ax: "Axes", index: pd.Index, residuals: np.ndarray) -> None:

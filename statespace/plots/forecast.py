@@ -36,9 +36,12 @@ def forecast(
         ValueError: If a level is not between 0 and 1, history is negative, or the number of Axes is wrong.
 
     Example:
-        >>> future = ss.forecast(fit, horizon=24)  # doctest: +SKIP
-        >>> ax = ss.plots.forecast(future, history=60)  # doctest: +SKIP
-        >>> ax.set_ylabel("drivers")  # doctest: +SKIP
+        >>> import statespace as ss
+        >>> model = ss.LocalLevel(scale=38.3) + ss.Noise(scale=122.9)
+        >>> future = ss.forecast(model, ss.datasets.nile(), horizon=10)
+        >>> ax = ss.plots.forecast(future, history=60)
+        >>> ax.get_title(loc="left")
+        'volume'
     """
     levels = sorted((style.checked_level(level) for level in levels), reverse=True)
     past = _shown(forecast.history, history)

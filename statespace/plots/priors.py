@@ -42,12 +42,15 @@ def priors(fitted: "Fitted", *, names: str | Sequence[str] | None = None, axes: 
         One Axes for each element of each parameter.
 
     Raises:
+        TypeError: If the fit has no draws.
         ValueError: If a parameter does not exist or the number of Axes is wrong.
 
     Example:
         >>> fit = ss.fit(model, y, ss.NUTS(), key=key)  # doctest: +SKIP
         >>> axes = ss.plots.priors(fit, names=["level.scale", "noise.scale"])  # doctest: +SKIP
     """
+    if fitted.draws is None:
+        raise TypeError("a point estimate has no posterior draws to compare with the prior: fit with NUTS")
     wanted = style.chosen(names, list(fitted.draws), "parameter")
     drawn = [
         element
@@ -61,6 +64,7 @@ def priors(fitted: "Fitted", *, names: str | Sequence[str] | None = None, axes: 
         ax.set_yticks([])
         ax.spines["left"].set_visible(False)
         ax.grid(False)
+        ax.locator_params(axis="x", nbins=5)
     style.legend(panels[0], loc="best")
     return panels
 

@@ -34,7 +34,11 @@ def states(
             wrong.
 
     Example:
-        >>> axes = ss.plots.states(ss.smooth(fit), names=["level", "slope"])  # doctest: +SKIP
+        >>> import statespace as ss
+        >>> model = ss.LocalLevel(scale=38.3) + ss.Noise(scale=122.9)
+        >>> axes = ss.plots.states(ss.smooth(model, ss.datasets.nile()))
+        >>> [ax.get_title(loc="left") for ax in axes]
+        ['level']
     """
     wanted = style.chosen(names, list(smoothed.state_names), "state")
     width, x = style.normal_quantile(level), style.times(smoothed.index)

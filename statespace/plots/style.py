@@ -79,7 +79,8 @@ def title(ax: "Axes", text: str, remark: str = "") -> None:
 def legend(ax: "Axes", **options: Any) -> None:
     """A legend without a frame, in one line above the panel unless told otherwise, clear of the data."""
     above = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": 4, "borderaxespad": 0.3}
-    ax.legend(frameon=False, fontsize=PROSE, labelcolor=INK, **(options or above))
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(frameon=False, fontsize=PROSE, labelcolor=INK, **(options or above))
 
 
 def times(index: pd.Index) -> np.ndarray:
@@ -99,6 +100,7 @@ def time_axis(ax: "Axes", index: pd.Index) -> None:
         locator = dates.AutoDateLocator(minticks=4, maxticks=10)
         ax.xaxis.set_major_locator(locator)
         ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+        ax.xaxis.get_offset_text().set_fontsize(PROSE)
     else:
         ax.xaxis.set_major_locator(ticker.MaxNLocator(8, integer=True))
 

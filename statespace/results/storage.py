@@ -86,7 +86,7 @@ def _state(fitted: Fitted) -> xr.Dataset:
         "status": json.dumps([fitted.status.converged, fitted.status.message, fitted.status.details], default=str),
         "transform": json.dumps(fitted.transform.to_spec()),
         "series": json.dumps([list(series.names), list(series.input_names), series.univariate, series.is_regular]),
-        "index": json.dumps([type(index).__name__, series.freq, index.name, str(getattr(index, "tz", None) or "")]),
+        "index": json.dumps(_index_kind(series)),
         "coefficients": json.dumps(list(fitted.coefficients)),
         "point_coefficients": json.dumps({k: v for k, v in fitted.coefficients.items() if isinstance(v, tuple)}),
         "draws": json.dumps(list(fitted.draws) if fitted.draws is not None else None),
@@ -146,11 +146,18 @@ def _series(state: xr.Dataset, read: dict[str, Any]) -> Series:
     )
 
 
-def _index(values: Any, kind: str, freq: str | None, name: str | None, zone: str) -> pd.Index:
+def _index_kind(series: Series) -> list[Any]:
+    """Kind, frequency, name, time zone and resolution of the index."""
+    index = series.index
+    zone, unit = str(getattr(index, "tz", None) or ""), getattr(index, "unit", None)
+    return [type(index).__name__, series.freq, index.name, zone, unit]
+
+
+def _index(values: Any, kind: str, freq: str | None, name: str | None, zone: str, unit: str | None) -> pd.Index:
     if kind == "PeriodIndex":
         return pd.PeriodIndex(pd.DatetimeIndex(values), freq=freq, name=name)
     if kind == "DatetimeIndex":
-        index = pd.DatetimeIndex(values, name=name)
+        index = pd.DatetimeIndex(values, name=name).as_unit(unit or "ns")
         index = index.tz_localize("UTC").tz_convert(zone) if zone else index
         return pd.DatetimeIndex(index, freq=freq) if freq else index
     if kind == "RangeIndex":

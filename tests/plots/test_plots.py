@@ -279,8 +279,17 @@ def test_components_of_several_series_have_a_column_each():
     axes = plots.components(smoothed)
     draw(axes)
     assert axes.shape == (3, 2)
-    assert texts_of(axes[2, 1]) == ["not in this series"]
-    assert texts_of(axes[2, 0]) == []
+    assert [ax.get_title(loc="left") for ax in axes[:, 0]] == ["front", "trend", "seasonal"]
+    assert [ax.get_title(loc="left") for ax in axes[:, 1]] == ["rear", "trend", ""]
+    assert not axes[2, 1].axison
+    assert axes[1, 1].xaxis.get_tick_params()["labelbottom"]
+
+
+def test_a_component_that_is_zero_everywhere_keeps_its_panel():
+    smoothed = make_smoothed()
+    for moment in smoothed.components["seasonal"]:
+        moment[:] = 0
+    assert plots.components(smoothed)[2].get_title(loc="left") == "seasonal"
 
 
 def test_states_have_a_panel_each():
@@ -348,6 +357,13 @@ def test_diagnostics_have_four_panels_with_their_statistics():
     ):
         assert statistic in text
     assert legend_of(axes[1]) == ["residuals", "normal"]
+
+
+def test_a_tiny_p_value_is_not_printed_as_zero():
+    filtered = make_filtered()
+    filtered.residuals[:] = random(60, 1).cumsum(0)
+    (text,) = texts_of(plots.diagnostics(filtered)[3])
+    assert text.endswith("p < 0.001")
 
 
 def test_correlogram_shows_every_lag():
@@ -446,6 +462,11 @@ def test_a_parameter_without_prior_or_without_spread_is_drawn():
     assert list(lines(free)) == ["posterior"]
     assert lines(known)["posterior"].get_xdata()[0] == 2.0
     assert np.isfinite(known.get_ylim()).all()
+
+
+def test_a_fit_without_draws_is_refused():
+    with pytest.raises(TypeError, match="fit with NUTS"):
+        plots.priors(SimpleNamespace(draws=None, priors={}))
 
 
 def test_missing_matplotlib_says_what_to_install(monkeypatch):

@@ -140,7 +140,8 @@ def test_posterior_agrees_with_quadrature(nile, nile_posterior):
 
 
 def test_posterior_tables_and_pointwise(nile_posterior):
-    table = nile_posterior.summary()
+    with pytest.warns(ss.ConvergenceWarning, match="few effective draws"):  # 2 x 200 draws are few indeed
+        table = nile_posterior.summary()
     assert {"level.scale", "noise.scale"} <= set(table.index)
     terms = nile_posterior.pointwise["one_step"]
     assert terms.shape == (2, 200, 100)

@@ -4,6 +4,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 from numpyro.distributions import constraints
@@ -61,8 +62,8 @@ class AutoRegressive(AbstractComponent):
     ):
         if order < 1:
             raise ValueError(f"an autoregression has order 1 or more, got {order}")
-        if coefficients is not None and jnp.shape(coefficients)[-1:] != (order,):
-            raise ValueError(f"{name} of order {order} needs {order} coefficients, got shape {jnp.shape(coefficients)}")
+        if coefficients is not None and np.shape(coefficients)[-1:] != (order,):
+            raise ValueError(f"{name} of order {order} needs {order} coefficients, got shape {np.shape(coefficients)}")
         self.coefficients, self.scale, self.order = coefficients, scale, order
         self.name, self.series = name, series
         self.start = check_initial(initial, order, name)

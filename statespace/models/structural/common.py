@@ -5,6 +5,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 from numpyro.distributions import constraints
@@ -46,7 +47,7 @@ class Common(AbstractComponent):
 
     def __init__(self, component: AbstractComponent, *, weights: Sequence[float] | Any = None, name: str | None = None):
         self.component, self.free_weights = component, weights
-        self.count = 1 if weights is None else jnp.shape(weights)[-1] + 1
+        self.count = 1 if weights is None else np.shape(weights)[-1] + 1
         self.name, self.series = component.name if name is None else name, ""
 
     @property
