@@ -13,15 +13,15 @@ import jax  # isort: skip
 
 jax.config.update("jax_enable_x64", True)
 
-import jax.numpy as jnp  # noqa: E402
-import numpy as np  # noqa: E402
-from dynamax.linear_gaussian_ssm import LinearGaussianSSM  # noqa: E402
-from statsmodels.tsa.statespace.kalman_filter import KalmanFilter  # noqa: E402
-from statsmodels.tsa.statespace.structural import UnobservedComponents  # noqa: E402
+import jax.numpy as jnp
+import numpy as np
+from dynamax.linear_gaussian_ssm import LinearGaussianSSM
+from statsmodels.tsa.statespace.kalman_filter import KalmanFilter
+from statsmodels.tsa.statespace.structural import UnobservedComponents
 
-from statespace.core.step import make_steps  # noqa: E402
-from statespace.inference import kalman  # noqa: E402
-from statespace.inference.problem import make_problem  # noqa: E402
+from statespace.core.step import make_steps
+from statespace.inference import kalman
+from statespace.inference.problem import make_problem
 
 T = int(os.environ.get("STATESPACE_BENCH_LENGTH", "1000"))
 REPEATS = int(os.environ.get("STATESPACE_BENCH_REPEATS", "60"))
@@ -157,11 +157,18 @@ def seatbelts():
     model = ss.LocalLinearTrend() + ss.Seasonal(12) + ss.Regression(["log_petrol", "law"]) + ss.Noise()
     mask = np.ones((len(y), 1), bool)
     problem = make_problem(model, y[:, None], mask, inputs=inputs, scale=y.std())
-    values = {"trend.level_scale": 0.03, "trend.slope_scale": 1e-3, "seasonal12.scale": 1e-2, "noise.scale": 0.06}
+    values = {
+        "trend.level_scale": 0.03,
+        "trend.slope_scale": 1e-3,
+        "seasonal12.scale": 1e-2,
+        "noise.scale": 0.06,
+    }
     values = {path: jnp.asarray(v) for path, v in values.items()}
     _, t_value = best(jax.jit(problem.log_likelihood), values)
     _, t_gradient = best(jax.jit(jax.value_and_grad(problem.log_likelihood)), values)
-    peer = UnobservedComponents(y, "lltrend", seasonal=12, exog=inputs, mle_regression=False, use_exact_diffuse=True)
+    peer = UnobservedComponents(
+        y, "lltrend", seasonal=12, exog=inputs, mle_regression=False, use_exact_diffuse=True
+    )
     params = np.array([values[p] ** 2 for p in ("noise.scale", "trend.level_scale", "trend.slope_scale")])
     params = np.append(params, float(values["seasonal12.scale"]) ** 2)
     _, t_like = best(lambda: peer.loglike(params), repeats=20)
@@ -176,8 +183,15 @@ def long_seasonal():
     y = rng.normal(size=(T, 1)).cumsum(axis=0)
     model = ss.LocalLinearTrend() + ss.Seasonal(168) + ss.Noise()
     problem = make_problem(model, y, np.ones_like(y, bool), scale=1.0)
-    values = {"trend.level_scale": 0.3, "trend.slope_scale": 0.01, "seasonal168.scale": 0.01, "noise.scale": 0.5}
-    first, t = best(jax.jit(problem.log_likelihood), {p: jnp.asarray(v) for p, v in values.items()}, repeats=5)
+    values = {
+        "trend.level_scale": 0.3,
+        "trend.slope_scale": 0.01,
+        "seasonal168.scale": 0.01,
+        "noise.scale": 0.5,
+    }
+    first, t = best(
+        jax.jit(problem.log_likelihood), {p: jnp.asarray(v) for p, v in values.items()}, repeats=5
+    )
     print(f"trend + seasonal(168), T={T}: {t:.0f} ms a value (target below 200), compile {first:.1f} s")
 
 

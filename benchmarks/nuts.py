@@ -14,12 +14,12 @@ import jax  # isort: skip
 
 jax.config.update("jax_enable_x64", True)
 
-import jax.numpy as jnp  # noqa: E402
-import numpy as np  # noqa: E402
-import numpyro  # noqa: E402
-import numpyro.distributions as dist  # noqa: E402
-from numpyro.infer import MCMC  # noqa: E402
-from numpyro.infer import NUTS as NumpyroNUTS  # noqa: E402
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from numpyro.infer import MCMC
+from numpyro.infer import NUTS as NumpyroNUTS
 
 SETTINGS = {"num_warmup": 500, "num_samples": 500, "num_chains": 2}
 
@@ -90,11 +90,15 @@ def main():
         cold = timed(run, y, 0)
         warm = min((timed(run, other, seed) for seed in (1, 2, 3)), key=lambda t: t[1])
         table[name] = (cold, warm)
-        print(f"{name:22s} cold {cold[0]:6.2f} s wall {cold[1]:6.2f} s CPU   warm {warm[0]:6.2f} s wall {warm[1]:6.2f} s CPU")
+        print(
+            f"{name:22s} cold {cold[0]:6.2f} s wall {cold[1]:6.2f} s CPU   warm {warm[0]:6.2f} s wall {warm[1]:6.2f} s CPU"
+        )
     for name, (cold, warm) in table.items():
         if name != "statespace":
             mine = table["statespace"]
-            print(f"{name} / statespace: cold {cold[1] / mine[0][1]:.1f}x, warm {warm[1] / mine[1][1]:.1f}x (CPU seconds)")
+            print(
+                f"{name} / statespace: cold {cold[1] / mine[0][1]:.1f}x, warm {warm[1] / mine[1][1]:.1f}x (CPU seconds)"
+            )
 
 
 if __name__ == "__main__":

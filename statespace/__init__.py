@@ -4,16 +4,16 @@ from . import runtime
 
 runtime.allow_small_loop_kernels()
 
-from . import datasets, diagnostics, plots  # noqa: E402 (XLA's option comes before the first computation)
-from .core.constraints import stationary  # noqa: E402
-from .core.parameters import param  # noqa: E402
-from .core.step import Step  # noqa: E402
-from .data import BoxCox, Identity, Log  # noqa: E402
-from .inference.distribution import StateSpaceDistribution  # noqa: E402
-from .inference.kalman import Kalman  # noqa: E402
-from .inference.maximum_likelihood import MAP, MaximumLikelihood  # noqa: E402
-from .inference.nuts import NUTS  # noqa: E402
-from .models.base import (  # noqa: E402
+from . import datasets, diagnostics, plots
+from .core.constraints import stationary
+from .core.parameters import param
+from .core.step import Step
+from .data import BoxCox, Identity, Log
+from .inference.distribution import StateSpaceDistribution
+from .inference.kalman import Kalman
+from .inference.maximum_likelihood import MAP, MaximumLikelihood
+from .inference.nuts import NUTS
+from .models.base import (
     AbstractGaussianDynamics,
     AbstractLinearDynamics,
     AbstractLinearEmission,
@@ -23,9 +23,9 @@ from .models.base import (  # noqa: E402
     EmissionMatrices,
     TransitionMatrices,
 )
-from .models.initial import InitialLaw  # noqa: E402
-from .models.linear import LinearGaussian  # noqa: E402
-from .models.structural import (  # noqa: E402
+from .models.initial import InitialLaw
+from .models.linear import LinearGaussian
+from .models.structural import (
     AutoRegressive,
     Common,
     Cycle,
@@ -37,8 +37,8 @@ from .models.structural import (  # noqa: E402
     Seasonal,
     Structural,
 )
-from .results import ConvergenceWarning, Filtered, Fitted, Forecast, Smoothed  # noqa: E402
-from .verbs import (  # noqa: E402
+from .results import ConvergenceWarning, Filtered, Fitted, Forecast, Smoothed
+from .verbs import (
     append,
     backtest,
     default_priors,

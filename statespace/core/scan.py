@@ -32,7 +32,9 @@ class Recursion(Protocol):
         ...
 
 
-def forward(recursion: Recursion, belief: B, slots: Any, *, started: bool, checkpoint: bool = False) -> tuple[B, Any]:
+def forward(
+    recursion: Recursion, belief: B, slots: Any, *, started: bool, checkpoint: bool = False
+) -> tuple[B, Any]:
     """Run a recursion over the slots.
 
     Args:
@@ -46,7 +48,9 @@ def forward(recursion: Recursion, belief: B, slots: Any, *, started: bool, check
         The last belief, and the summaries stacked over time.
     """
 
-    @functools.partial(jax.checkpoint, prevent_cse=False)  # the backward pass recomputes a step: less to store
+    @functools.partial(
+        jax.checkpoint, prevent_cse=False
+    )  # the backward pass recomputes a step: less to store
     def body(carry, slot):
         return recursion.update(recursion.predict(carry, slot), slot)
 

@@ -83,7 +83,10 @@ def _report(part: Any) -> tuple[Array, ...]:
     diffuse = jnp.zeros(e.variance.shape, bool) if e.diffuse is None else e.diffuse
     residuals = jnp.where(present & ~diffuse, e.innovation / jnp.sqrt(e.variance), jnp.nan)
     terms = jnp.sum(gaussian.log_density(e.innovation, e.variance, e.present, e.diffuse), axis=1)
-    covs = [jax.vmap(DiffuseGaussian.display_cov)(b) if isinstance(b, DiffuseGaussian) else b.cov for b in (filtered, predicted)]
+    covs = [
+        jax.vmap(DiffuseGaussian.display_cov)(b) if isinstance(b, DiffuseGaussian) else b.cov
+        for b in (filtered, predicted)
+    ]
     return filtered.mean, covs[0], predicted.mean, covs[1], residuals, terms, diffuse
 
 
@@ -118,7 +121,9 @@ def smoother_arrays(problem: Problem, values: dict[str, Array]) -> SmootherArray
     """Run filter and smoother and report everything."""
     recursion, slots, run = problem.filtered(values)
     smoothed = smooth(recursion, slots, run)
-    component_mean, component_var = component_moments(problem.at(values), smoothed.mean, smoothed.cov, problem.steps)
+    component_mean, component_var = component_moments(
+        problem.at(values), smoothed.mean, smoothed.cov, problem.steps
+    )
     return SmootherArrays(
         smoothed.mean,
         smoothed.cov,
@@ -129,7 +134,9 @@ def smoother_arrays(problem: Problem, values: dict[str, Array]) -> SmootherArray
     )
 
 
-def component_moments(model: Any, mean: Array, cov: Array, steps: Step) -> tuple[dict[str, Array], dict[str, Array]]:
+def component_moments(
+    model: Any, mean: Array, cov: Array, steps: Step
+) -> tuple[dict[str, Array], dict[str, Array]]:
     """Mean and variance of each component's contribution to each series; empty where there are no components."""
     if not hasattr(model, "contributions"):
         return {}, {}
@@ -156,7 +163,9 @@ class DrawArrays(eqx.Module):
 
 
 @eqx.filter_jit
-def draw_arrays(problem: Problem, draws: dict[str, Array], keys: Array, reported: tuple[int, ...]) -> DrawArrays:
+def draw_arrays(
+    problem: Problem, draws: dict[str, Array], keys: Array, reported: tuple[int, ...]
+) -> DrawArrays:
     """The pointwise densities and coefficients of many draws, one after another."""
 
     def one(xs):
@@ -167,7 +176,9 @@ def draw_arrays(problem: Problem, draws: dict[str, Array], keys: Array, reported
         chosen = jnp.asarray(reported, int)
         spread = prediction.psd_factor(run.last.cov[jnp.ix_(chosen, chosen)])
         noise = jax.random.normal(key, (len(reported),), spread.dtype)
-        terms = jnp.concatenate([_terms(part) for part in (run.diffuse_part, run.proper_part) if part is not None])
+        terms = jnp.concatenate(
+            [_terms(part) for part in (run.diffuse_part, run.proper_part) if part is not None]
+        )
         return DrawArrays(terms.at[0].add(run.log_scale), loo, run.last.mean[chosen] + spread @ noise)
 
     return jax.lax.map(one, (draws, keys))
@@ -228,7 +239,7 @@ def mean_smoother_arrays(problem: Problem, draws: dict[str, Array]) -> SmootherA
         second = {k: found.component_var[k] + v**2 for k, v in moved.items()}
         cov = found.cov + shift[:, :, None] * shift[:, None, :]
         loo = found.loo_mean - first.loo_mean
-        where = (lambda s: (s.mean, s.cov, s.component_mean, s.component_var, s.loo_mean, s.loo_sd))
+        where = lambda s: (s.mean, s.cov, s.component_mean, s.component_var, s.loo_mean, s.loo_sd)
         return eqx.tree_at(where, found, (shift, cov, moved, second, loo, found.loo_sd**2 + loo**2))
 
     def add(total, values):
@@ -249,7 +260,6 @@ def mean_smoother_arrays(problem: Problem, draws: dict[str, Array]) -> SmootherA
         first.loo_mean + m.loo_mean,
         jnp.sqrt(jnp.maximum(m.loo_sd - m.loo_mean**2, 0.0)),
     )
-
 
 
 @eqx.filter_jit

@@ -87,7 +87,9 @@ def _value_and_grad(vector: Any, template: Any, problem: Problem) -> Any:
 def _hessian(vector: Any, template: Any, problem: Problem) -> Any:
     _, unravel = ravel_pytree(template)
     gradient = jax.grad(lambda v: problem.objective(unravel(v)))
-    return jax.lax.map(lambda e: jax.jvp(gradient, (vector,), (e,))[1], jnp.eye(vector.shape[0], dtype=vector.dtype))
+    return jax.lax.map(
+        lambda e: jax.jvp(gradient, (vector,), (e,))[1], jnp.eye(vector.shape[0], dtype=vector.dtype)
+    )
 
 
 @eqx.filter_jit
@@ -115,7 +117,9 @@ def maximise(
         The optimum with standard errors and status.
     """
     if not problem.free:
-        raise ValueError("the model has no parameter to learn: every one is fixed or zero; use filter or smooth")
+        raise ValueError(
+            "the model has no parameter to learn: every one is fixed or zero; use filter or smooth"
+        )
     runs = []
     for number, template in enumerate(_starts(problem, method.num_starts, scale, start)):
         found = _climb(problem, template, method)
@@ -169,7 +173,12 @@ def _climb(problem: Problem, template: dict[str, Any], method: Any) -> tuple[Any
     }
     found = minimize(function, np.asarray(vector, float), jac=True, method="L-BFGS-B", options=options)
     value = float(found.fun) if found.fun < 1e15 else np.inf
-    return jax.tree.map(np.asarray, ravel_pytree(template)[1](jnp.asarray(found.x, vector.dtype))), value, found.jac, found
+    return (
+        jax.tree.map(np.asarray, ravel_pytree(template)[1](jnp.asarray(found.x, vector.dtype))),
+        value,
+        found.jac,
+        found,
+    )
 
 
 def _settle_zeros(problem: Problem, best: Any, method: Any) -> tuple[Problem, Any, tuple[str, ...]]:
@@ -202,7 +211,11 @@ def _settle_zeros(problem: Problem, best: Any, method: Any) -> tuple[Problem, An
 
 def _finish(problem: Problem, best: Any, zeros: tuple[str, ...], method: Any, optima: list[float]) -> Optimum:
     template, value, gradient, result = best
-    values, errors, covariance = {path: np.zeros(()) for path in zeros}, {p: np.asarray(np.nan) for p in zeros}, None
+    values, errors, covariance = (
+        {path: np.zeros(()) for path in zeros},
+        {p: np.asarray(np.nan) for p in zeros},
+        None,
+    )
     definite = True
     if problem.free:
         template, value, gradient, hessian = _polish(problem, template, value)
@@ -211,7 +224,9 @@ def _finish(problem: Problem, best: Any, zeros: tuple[str, ...], method: Any, op
         natural, spread = _delta(problem, template, covariance)
         values, errors = {**values, **natural}, {**errors, **spread}
     size = float(np.max(np.abs(gradient), initial=0.0))
-    flat = size <= method.tolerance * max(int(problem.mask.sum()), 1) * (100 if problem.y.dtype == jnp.float32 else 1)
+    flat = size <= method.tolerance * max(int(problem.mask.sum()), 1) * (
+        100 if problem.y.dtype == jnp.float32 else 1
+    )
     details = {
         "gradient": size,
         "iterations": int(result.nit),
@@ -220,7 +235,9 @@ def _finish(problem: Problem, best: Any, zeros: tuple[str, ...], method: Any, op
         "starts": optima,
     }
     message = _message(flat, definite, zeros, size, method, result)
-    return Optimum(values, value, zeros, covariance, errors, problem.free, flat and definite, message, details)
+    return Optimum(
+        values, value, zeros, covariance, errors, problem.free, flat and definite, message, details
+    )
 
 
 def _polish(problem: Problem, template: dict[str, Any], value: float):
@@ -264,7 +281,9 @@ def _delta(problem: Problem, template: dict[str, Any], covariance: np.ndarray | 
     return natural, errors
 
 
-def _message(flat: bool, definite: bool, zeros: tuple[str, ...], size: float, method: Any, result: Any) -> str:
+def _message(
+    flat: bool, definite: bool, zeros: tuple[str, ...], size: float, method: Any, result: Any
+) -> str:
     parts = []
     if flat and definite:
         parts.append("converged: the gradient is zero and the curvature is that of a maximum")
@@ -280,7 +299,9 @@ def _message(flat: bool, definite: bool, zeros: tuple[str, ...], size: float, me
             "parameters apart; fix one of them or give priors and use MAP or NUTS"
         )
     if zeros:
-        parts.append(f"the maximum has {', '.join(zeros)} at zero (the boundary); standard errors are for the rest")
+        parts.append(
+            f"the maximum has {', '.join(zeros)} at zero (the boundary); standard errors are for the rest"
+        )
     return "; ".join(parts)
 
 
@@ -290,4 +311,6 @@ def _failed(problem: Problem, runs: list[Any]) -> Optimum:
         "not converged: the log-likelihood is not finite at any start; check the model for states that the data "
         "cannot identify, or give starting values"
     )
-    return Optimum(nan, np.nan, (), None, nan, problem.free, False, message, {"starts": [run[1] for run in runs]})
+    return Optimum(
+        nan, np.nan, (), None, nan, problem.free, False, message, {"starts": [run[1] for run in runs]}
+    )

@@ -56,7 +56,12 @@ class Problem(eqx.Module):
     def terms(self, values: Mapping[str, Array]) -> Float[Array, " time"]:
         """The terms log p(y_t | y_<t) at natural values."""
         return kalman.log_likelihood(
-            self.at(values), self.y, self.mask, self.steps, diffuse_steps=self.diffuse_steps, complete=self.complete
+            self.at(values),
+            self.y,
+            self.mask,
+            self.steps,
+            diffuse_steps=self.diffuse_steps,
+            complete=self.complete,
         )
 
     def log_likelihood(self, values: Mapping[str, Array]) -> Float[Array, ""]:
@@ -65,7 +70,9 @@ class Problem(eqx.Module):
 
     def log_prior(self, values: Mapping[str, Array]) -> Float[Array, ""]:
         """The log prior density at natural values; 0 without priors."""
-        return sum((jnp.sum(prior.log_prob(values[path])) for path, prior in self.priors.items()), jnp.zeros(()))
+        return sum(
+            (jnp.sum(prior.log_prob(values[path])) for path, prior in self.priors.items()), jnp.zeros(())
+        )
 
     def objective(self, unconstrained: Mapping[str, Array]) -> Float[Array, ""]:
         """Minus log-likelihood minus log prior density of the natural values."""
@@ -153,7 +160,9 @@ def stamps(
     """The steps of a model's stamps from position `start` on; `dt` is None on a regular series."""
     dtype = jnp.result_type(float)
     inputs = None if inputs is None else jnp.asarray(inputs, dtype)
-    return make_steps(length, start=start, time=time, dt=dt, inputs=inputs, schedule=getattr(model, "schedule", None))
+    return make_steps(
+        length, start=start, time=time, dt=dt, inputs=inputs, schedule=getattr(model, "schedule", None)
+    )
 
 
 def start_values(model: Any, free: tuple[str, ...], scale: float) -> dict[str, Array]:
@@ -170,7 +179,10 @@ def _start(parameter: Any, scale: float) -> Array:
     try:
         mean = jnp.broadcast_to(parameter.default_prior(scale).mean, parameter.shape)
         return jnp.asarray(0.5 * mean if parameter.declaration.unit == "data" else mean, dtype)
-    except (NotImplementedError, AttributeError):  # the law has no mean: the middle of the unconstrained scale
+    except (
+        NotImplementedError,
+        AttributeError,
+    ):  # the law has no mean: the middle of the unconstrained scale
         return transform(jnp.zeros(transform.inverse_shape(parameter.shape), dtype))
 
 
@@ -184,7 +196,9 @@ def default_priors(model: Any, scale: float) -> dict[str, Distribution]:
     return {path: p.default_prior(scale) for path, p in parameters(model).items() if not p.is_off}
 
 
-def merge_priors(model: Any, scale: float, given: Mapping[str, Distribution] | None) -> dict[str, Distribution]:
+def merge_priors(
+    model: Any, scale: float, given: Mapping[str, Distribution] | None
+) -> dict[str, Distribution]:
     """The default priors with some replaced by name.
 
     Raises:

@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-
 from ..core.belief import DiffuseGaussian, Gaussian
 from ..core.gaussian import LOG_2PI, Element
 from ..core.linalg import mask_matrix, symmetrise
@@ -93,7 +92,9 @@ def _backward(recursion: KalmanRecursion, score: Score, kept: Any, slots: Slot, 
     """The backward scan over stamps start ... stop - 1; `score` belongs to the end of stamp stop - 1."""
     predicted, _, elements = kept
     # the score crosses the transition into the *next* stamp before it meets this stamp's elements
-    following = jax.tree.map(lambda leaf: jnp.concatenate([leaf[start + 1 : stop + 1], leaf[-1:]])[: stop - start], slots)
+    following = jax.tree.map(
+        lambda leaf: jnp.concatenate([leaf[start + 1 : stop + 1], leaf[-1:]])[: stop - start], slots
+    )
     last = jnp.arange(start, stop) == slots.values.shape[0] - 1
 
     def body(carry: Score, xs):
@@ -165,7 +166,7 @@ def _element(score: Score, e: Element, z: Array, u: Array, nk: Array, d: Array, 
 
 
 def _reduce(n: Array, z: Array, k: Array, weight: Array) -> Array:
-    """weight z z' + L'N L with L = I - k z'."""
+    """Weight z z' + L'N L with L = I - k z'."""
     nk = jnp.sum(n * k, axis=1)
     outer = z[:, None] * nk[None]
     return n - outer - outer.T + z[:, None] * z[None] * (weight + jnp.sum(k * nk))
@@ -241,12 +242,12 @@ def auxiliary_residuals(
         element, for the transition into each stamp: NaN at the first and where nothing is said.
     """
     variance = jnp.diagonal(smoothing.d, axis1=1, axis2=2)
-    observation = jnp.where(variance > 0, smoothing.u / jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), jnp.nan)
+    observation = jnp.where(
+        variance > 0, smoothing.u / jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), jnp.nan
+    )
     if slots.mask is not None:
         observation = jnp.where(slots.mask, observation, jnp.nan)
     spread = jnp.diagonal(smoothing.n, axis1=1, axis2=2)
     floor = jnp.finfo(spread.dtype).eps * jnp.max(spread)
     state = jnp.where(spread > floor, smoothing.r / jnp.sqrt(jnp.where(spread > floor, spread, 1.0)), jnp.nan)
     return observation, state.at[0].set(jnp.nan)
-
-

@@ -104,5 +104,9 @@ def moments_frame(
     index: pd.Index, names: tuple[str, ...], mean: NDArray[np.float64], sd: NDArray[np.float64]
 ) -> pd.DataFrame:
     """A frame with columns (name, "mean") and (name, "sd")."""
-    columns = {(name, what): values[:, i] for i, name in enumerate(names) for what, values in (("mean", mean), ("sd", sd))}
+    columns = {
+        (name, what): values[:, i]
+        for i, name in enumerate(names)
+        for what, values in (("mean", mean), ("sd", sd))
+    }
     return pd.DataFrame(columns, index=index)

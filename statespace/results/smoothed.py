@@ -90,7 +90,9 @@ class Smoothed:
 
 
 def components_dataset(
-    components: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]], index: pd.Index, names: tuple[str, ...]
+    components: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
+    index: pd.Index,
+    names: tuple[str, ...],
 ) -> xr.Dataset:
     """`mean` and `sd` of each component's contribution, (component, time, series)."""
     dims = ("component", "time", "series")

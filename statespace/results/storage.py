@@ -16,7 +16,14 @@ from .fitted import Fitted, Status
 from .labels import labelled, stamps
 
 _FORMAT = "statespace fit 1"
-_PLAIN = ("method_name", "log_likelihood", "num_parameters", "diffuse_count", "num_observations", "specification")
+_PLAIN = (
+    "method_name",
+    "log_likelihood",
+    "num_parameters",
+    "diffuse_count",
+    "num_observations",
+    "specification",
+)
 
 
 def save(fitted: Fitted, path: str | os.PathLike) -> None:
@@ -57,7 +64,9 @@ def load(path: str | os.PathLike, build: Callable[[str], Any]) -> Fitted:
     """
     path = Path(path)
     try:
-        options = {"engine": "zarr", "consolidated": False} if path.suffix == ".zarr" else {"engine": "h5netcdf"}
+        options = (
+            {"engine": "zarr", "consolidated": False} if path.suffix == ".zarr" else {"engine": "h5netcdf"}
+        )
         with xr.open_datatree(path, **options) as opened:
             tree = opened.load()
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -83,12 +92,18 @@ def _state(fitted: Fitted) -> xr.Dataset:
         arrays |= {f"pointwise:{k}": (("chain", "draw", "time"), v) for k, v in fitted.pointwise.items()}
     attrs = {
         "plain": json.dumps({name: getattr(fitted, name) for name in _PLAIN}),
-        "status": json.dumps([fitted.status.converged, fitted.status.message, fitted.status.details], default=str),
+        "status": json.dumps(
+            [fitted.status.converged, fitted.status.message, fitted.status.details], default=str
+        ),
         "transform": json.dumps(fitted.transform.to_spec()),
-        "series": json.dumps([list(series.names), list(series.input_names), series.univariate, series.is_regular]),
+        "series": json.dumps(
+            [list(series.names), list(series.input_names), series.univariate, series.is_regular]
+        ),
         "index": json.dumps(_index_kind(series)),
         "coefficients": json.dumps(list(fitted.coefficients)),
-        "point_coefficients": json.dumps({k: v for k, v in fitted.coefficients.items() if isinstance(v, tuple)}),
+        "point_coefficients": json.dumps(
+            {k: v for k, v in fitted.coefficients.items() if isinstance(v, tuple)}
+        ),
         "draws": json.dumps(list(fitted.draws) if fitted.draws is not None else None),
         "priors": json.dumps({path: repr(prior) for path, prior in fitted.priors.items()}),
         "supports": json.dumps(fitted.supports),
@@ -100,10 +115,22 @@ def _restore(tree: xr.DataTree, build: Callable[[str], Any]) -> Fitted:
     state = tree["statespace"].to_dataset()
     read = {name: json.loads(state.attrs[name]) for name in state.attrs}
     plain = read["plain"]
-    public = {"observed_data", "constant_data", "posterior", "sample_stats", "log_likelihood", "one_step", "estimates"}
+    public = {
+        "observed_data",
+        "constant_data",
+        "posterior",
+        "sample_stats",
+        "log_likelihood",
+        "one_step",
+        "estimates",
+    }
 
     def arrays(kind: str) -> dict[str, Any]:
-        return {k.split(":", 1)[1]: v.to_numpy() for k, v in state.data_vars.items() if str(k).startswith(f"{kind}:")}
+        return {
+            k.split(":", 1)[1]: v.to_numpy()
+            for k, v in state.data_vars.items()
+            if str(k).startswith(f"{kind}:")
+        }
 
     sampled = read["draws"] is not None
     draws = {path: tree["posterior"][path].to_numpy() for path in read["draws"]} if sampled else None
@@ -119,13 +146,17 @@ def _restore(tree: xr.DataTree, build: Callable[[str], Any]) -> Fitted:
         estimates=arrays("estimates"),
         standard_errors=None if sampled else arrays("standard_errors"),
         unconstrained_covariance=state["covariance"].to_numpy() if "covariance" in state else None,
-        sample_stats={str(k): v.to_numpy() for k, v in tree["sample_stats"].data_vars.items()} if sampled else {},
+        sample_stats={str(k): v.to_numpy() for k, v in tree["sample_stats"].data_vars.items()}
+        if sampled
+        else {},
         status=Status(*read["status"]),
         priors=read["priors"],
         coefficients=coefficients,
         pointwise=arrays("pointwise") or None,
         supports=read["supports"],
-        extra_groups={k: v.to_dataset() for k, v in tree.children.items() if k not in public | {"statespace"}},
+        extra_groups={
+            k: v.to_dataset() for k, v in tree.children.items() if k not in public | {"statespace"}
+        },
     )
 
 
@@ -153,7 +184,9 @@ def _index_kind(series: Series) -> list[Any]:
     return [type(index).__name__, series.freq, index.name, zone, unit]
 
 
-def _index(values: Any, kind: str, freq: str | None, name: str | None, zone: str, unit: str | None) -> pd.Index:
+def _index(
+    values: Any, kind: str, freq: str | None, name: str | None, zone: str, unit: str | None
+) -> pd.Index:
     if kind == "PeriodIndex":
         return pd.PeriodIndex(pd.DatetimeIndex(values), freq=freq, name=name)
     if kind == "DatetimeIndex":
@@ -164,5 +197,3 @@ def _index(values: Any, kind: str, freq: str | None, name: str | None, zone: str
         step = int(values[1] - values[0]) if len(values) > 1 else 1
         return pd.RangeIndex(int(values[0]), int(values[0]) + step * len(values), step, name=name)
     return pd.Index(values, name=name)
-
-

@@ -45,7 +45,9 @@ def leave_future_out(fitted: Fitted, start: int) -> pd.Series:
     Reference: Buerkner, Gabry and Vehtari (2020), "Approximate leave-future-out cross-validation", JSCS 90.
     """
     if not isinstance(fitted, Fitted) or fitted.pointwise is None:
-        raise TypeError(f"leave_future_out needs a fit by NUTS, got {getattr(fitted, 'method_name', type(fitted).__name__)}")
+        raise TypeError(
+            f"leave_future_out needs a fit by NUTS, got {getattr(fitted, 'method_name', type(fitted).__name__)}"
+        )
     length = fitted.series.length
     if not 0 < start < length:
         raise ValueError(f"start must be a position between 1 and {length - 1}, got {start}")
@@ -104,7 +106,9 @@ def backtest(
     """
     prepared = prepare(model, data, inputs=inputs, transform=transform)
     if not prepared.series.univariate and len(prepared.series.names) > 1:
-        raise ValueError(f"backtest scores one series, got {len(prepared.series.names)}: pass them one at a time")
+        raise ValueError(
+            f"backtest scores one series, got {len(prepared.series.names)}: pass them one at a time"
+        )
     observed = prepared.transform.inverse(prepared.series.observed)[:, 0]
     points = _origins(origins, len(observed), horizon, season)
     method = MaximumLikelihood() if method is None else method
@@ -114,7 +118,15 @@ def backtest(
         past = None if inputs is None else _rows(inputs, prepared.series, 0, point)
         step_key = jax.random.fold_in(key, number)
         last = fit(
-            model, early, method, inputs=past, transform=transform, start=last, key=step_key, progress=False, **options
+            model,
+            early,
+            method,
+            inputs=past,
+            transform=transform,
+            start=last,
+            key=step_key,
+            progress=False,
+            **options,
         )
         coming = None if inputs is None else _rows(inputs, prepared.series, point, point + horizon)
         ahead = forecast(last, horizon=horizon, inputs=coming, num_samples=num_samples, key=step_key)
@@ -139,14 +151,15 @@ def _origins(origins: int | Sequence[int], length: int, horizon: int, season: in
 
 def _rows(table: Any, series: Series, start: int, stop: int) -> Any:
     if hasattr(table, "iloc"):
-        return table.loc[series.index[start : stop]] if len(table) != series.length else table.iloc[start:stop]
+        return table.loc[series.index[start:stop]] if len(table) != series.length else table.iloc[start:stop]
     return table[start:stop]
 
 
 def _scores(ahead: Any, actual: np.ndarray, naive: np.ndarray) -> dict[str, np.ndarray]:
     draws, mean = ahead.draws[:, :, 0], ahead.mean[:, 0]
     inside = {
-        level: (ahead.quantile(0.5 - level / 2)[:, 0] <= actual) & (actual <= ahead.quantile(0.5 + level / 2)[:, 0])
+        level: (ahead.quantile(0.5 - level / 2)[:, 0] <= actual)
+        & (actual <= ahead.quantile(0.5 + level / 2)[:, 0])
         for level in (0.5, 0.9)
     }
     return {

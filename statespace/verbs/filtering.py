@@ -85,7 +85,7 @@ def _traced_log_likelihood(model: Any, data: Any, inputs: Any) -> Any:
     return jnp.sum(kalman.log_likelihood(model, jnp.where(mask, y, 0.0), mask, steps))
 
 
-def filter(  # noqa: A001 (ss.filter reads well)
+def filter(
     model: Any, data: Any = None, method: Kalman | None = None, *, inputs: Any = None, times: Any = None
 ) -> Filtered:
     """The law of the state at each stamp given the data up to it, and all one-step predictions.
@@ -179,11 +179,21 @@ def append(filtered: Filtered, data: Any, *, inputs: Any = None, times: Any = No
     new = append_series(filtered.series, data, inputs=inputs, times=times)
     joined = join_series(filtered.series, new)
     prepared = Prepared(filtered.model, joined, None)
-    if not np.all(np.isfinite(filtered.belief.mean)):  # the diffuse phase is still open: there is no belief to go on from
+    if not np.all(
+        np.isfinite(filtered.belief.mean)
+    ):  # the diffuse phase is still open: there is no belief to go on from
         return _filtered(prepared, analysis.filter_arrays(known_problem(filtered.model, joined), {}))
     problem = problem_of(filtered.model, new, start=filtered.steps_done, fixed=values_of(filtered.model))
     found = _filtered(prepared, analysis.filter_arrays(problem, {}, filtered.belief))
-    names = ("mean", "cov", "predicted_mean", "predicted_cov", "observation_mean", "observation_cov", "residuals")
+    names = (
+        "mean",
+        "cov",
+        "predicted_mean",
+        "predicted_cov",
+        "observation_mean",
+        "observation_cov",
+        "residuals",
+    )
     rows = {
         name: np.concatenate([getattr(filtered, name), getattr(found, name)])
         for name in (*names, "log_likelihood_terms")

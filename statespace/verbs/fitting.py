@@ -88,7 +88,9 @@ def fit(
     return _maximised(prepared, problem, method, scale, progress, warm)
 
 
-def default_priors(model: Any, data: Any, *, inputs: Any = None, times: Any = None, transform: Any = None) -> dict:
+def default_priors(
+    model: Any, data: Any, *, inputs: Any = None, times: Any = None, transform: Any = None
+) -> dict:
     """The priors that `fit` uses where none are given: weakly informative, on the data's scale.
 
     Args:
@@ -135,7 +137,9 @@ def load(path: str | os.PathLike, *, model: Any = None) -> Fitted:
             return model
         found = json.loads(text) if text else None
         if found is None:
-            raise ValueError(f"{path} holds the fit of a model class of your own: pass it as load(path, model=...)")
+            raise ValueError(
+                f"{path} holds the fit of a model class of your own: pass it as load(path, model=...)"
+            )
         return rebuild(found)
 
     return load_results(path, build)
@@ -150,7 +154,9 @@ def _warm(start: Any, problem: Problem) -> dict[str, Any] | None:
         values = dict(start)
         unknown = [path for path in values if path not in parameters(problem.model)]
         if unknown:
-            raise ValueError(f"start names {unknown}, but the model's parameters are {list(parameters(problem.model))}")
+            raise ValueError(
+                f"start names {unknown}, but the model's parameters are {list(parameters(problem.model))}"
+            )
     else:
         raise TypeError(f"start is an earlier fit or values by path, got {type(start).__name__}")
     return {path: jnp.asarray(values[path]) for path in problem.free if path in values}
@@ -179,7 +185,9 @@ def _common(prepared: Prepared, problem: Problem, model: Any) -> dict[str, Any]:
     }
 
 
-def _maximised(prepared: Prepared, problem: Problem, method: Any, scale: float, progress: bool, warm: Any) -> Fitted:
+def _maximised(
+    prepared: Prepared, problem: Problem, method: Any, scale: float, progress: bool, warm: Any
+) -> Fitted:
     with tqdm(total=method.num_starts, desc="maximising", disable=not progress, leave=False) as bar:
 
         def report(number: int, value: float) -> None:
@@ -229,7 +237,10 @@ def _coefficients(problem: Problem, values: dict[str, Any], found: Optimum) -> d
         return {}
     last = analysis.filter_arrays(problem, values).last
     mean, cov = np.asarray(last.mean), np.asarray(last.cov)
-    return {n: (float(mean[i]), float(np.sqrt(max(cov[i, i], 0.0)))) for n, i in zip(names, positions, strict=True)}
+    return {
+        n: (float(mean[i]), float(np.sqrt(max(cov[i, i], 0.0))))
+        for n, i in zip(names, positions, strict=True)
+    }
 
 
 def _sampled(
@@ -266,20 +277,30 @@ def _sampled(
 
 def _sampler_status(draws: Draws, method: NUTS) -> Status:
     count = next(iter(draws.values.values())).shape[1]
-    details = {"max_tree_depth": method.max_tree_depth, "num_warmup": method.num_warmup, "interrupted": draws.interrupted}
+    details = {
+        "max_tree_depth": method.max_tree_depth,
+        "num_warmup": method.num_warmup,
+        "interrupted": draws.interrupted,
+    }
     if draws.interrupted:
         text = f"interrupted: {count} of {method.num_samples} draws a chain were completed and kept"
         return Status(False, text, details)
     return Status(True, f"{count} draws in each of {method.num_chains} chains", details)
 
 
-def _pointwise(prepared: Prepared, problem: Problem, draws: Draws, key: Any, progress: bool) -> tuple[dict, dict]:
+def _pointwise(
+    prepared: Prepared, problem: Problem, draws: Draws, key: Any, progress: bool
+) -> tuple[dict, dict]:
     """Pointwise densities on the original scale, and coefficient draws, for every posterior draw."""
     names, positions = _reported(problem.model)
     shape = next(iter(draws.values.values())).shape[:2]
     flat = {p: v.reshape(-1, *v.shape[2:]) for p, v in draws.values.items()}
     found = over_draws(
-        lambda part, keys: analysis.draw_arrays(problem, part, keys, positions), flat, key, progress, "densities"
+        lambda part, keys: analysis.draw_arrays(problem, part, keys, positions),
+        flat,
+        key,
+        progress,
+        "densities",
     )
     original = prepared.transform.inverse(prepared.series.observed)
     jacobian = np.where(prepared.series.mask, prepared.transform.log_jacobian(original), 0.0).sum(axis=1)

@@ -64,7 +64,9 @@ def prior_predictive(
         path: np.asarray(problem.priors[path].sample(k, (num_samples,)))
         for path, k in zip(problem.free, keys, strict=False)
     }
-    paths = over_draws(lambda part, k: analysis.unrolled_arrays(problem, part, k), draws, path_key, False, "prior")
+    paths = over_draws(
+        lambda part, k: analysis.unrolled_arrays(problem, part, k), draws, path_key, False, "prior"
+    )
     values = np.asarray(prepared.transform.inverse(paths))
     made = labelled_values(values, prepared.series)
     extra = {p: (("sample", *(f"{p}_dim_{i}" for i in range(v.ndim - 1))), v) for p, v in draws.items()}
@@ -96,8 +98,13 @@ def posterior_predictive(fitted: Fitted, *, num_samples: int | None = None, key:
         if num_samples is not None:
             rows = np.asarray(jax.random.choice(choose, have, (num_samples,), replace=num_samples > have))
         held = {p: v for p, v in values_of(fitted.model).items() if p not in fitted.draws}
-        problem, draws = problem_of(fitted.model, fitted.series, fixed=held), {p: v[rows] for p, v in every.items()}
-        found = over_draws(lambda part, k: analysis.replicated_arrays(problem, part, k), draws, run, False, "replicates")
+        problem, draws = (
+            problem_of(fitted.model, fitted.series, fixed=held),
+            {p: v[rows] for p, v in every.items()},
+        )
+        found = over_draws(
+            lambda part, k: analysis.replicated_arrays(problem, part, k), draws, run, False, "replicates"
+        )
     else:
         problem = known_problem(fitted.model, fitted.series)
         keys = jax.random.split(run, 200 if num_samples is None else num_samples)

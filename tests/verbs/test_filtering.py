@@ -18,7 +18,14 @@ def nile():
 
 def test_log_likelihood_in_every_form(nile):
     expected = -633.4645636489
-    for data in (nile, nile.to_frame(), nile.to_numpy(), jnp.asarray(nile.to_numpy()), nile.to_period(), nile.to_xarray().rename({"index": "time"}) if "index" in nile.to_xarray().dims else nile.to_numpy()):
+    for data in (
+        nile,
+        nile.to_frame(),
+        nile.to_numpy(),
+        jnp.asarray(nile.to_numpy()),
+        nile.to_period(),
+        nile.to_xarray().rename({"index": "time"}) if "index" in nile.to_xarray().dims else nile.to_numpy(),
+    ):
         assert ss.log_likelihood(MODEL, data) == pytest.approx(expected, abs=1e-9)
 
 
@@ -93,7 +100,11 @@ def test_several_series_own_or_share():
     own = ss.LocalLevel(1.0) + ss.Noise(1.0)
     separate = sum(ss.log_likelihood(own, y[c]) for c in y)
     assert ss.log_likelihood(own, y) == pytest.approx(separate, abs=1e-9)
-    shared = ss.Common(ss.LocalLevel(1.0), weights=[2.0]) + ss.LocalLevel(0.0, name="offset", series="b") + ss.Noise(1.0)
+    shared = (
+        ss.Common(ss.LocalLevel(1.0), weights=[2.0])
+        + ss.LocalLevel(0.0, name="offset", series="b")
+        + ss.Noise(1.0)
+    )
     found = ss.smooth(shared, y)
     assert found.state_names == ("level", "offset")
     assert abs(np.corrcoef(found.mean[:, 0], level)[0, 1]) > 0.9

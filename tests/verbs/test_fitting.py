@@ -53,7 +53,10 @@ def test_standard_errors_agree_with_a_numerical_hessian(nile, nile_mle):
         for j in range(2):
             e, f = np.eye(2)[i] * h, np.eye(2)[j] * h
             hessian[i, j] = (
-                objective(scales + e + f) - objective(scales + e - f) - objective(scales - e + f) + objective(scales - e - f)
+                objective(scales + e + f)
+                - objective(scales + e - f)
+                - objective(scales - e + f)
+                + objective(scales - e - f)
             ) / (4 * h[i] * h[j])
     expected = np.sqrt(np.diag(np.linalg.inv(hessian)))
     found = [float(nile_mle.standard_errors[p]) for p in ("noise.scale", "level.scale")]
@@ -85,7 +88,9 @@ def test_fixed_parameter_does_not_move(nile):
 
 
 def test_warm_start_reaches_the_same_maximum(nile, nile_mle):
-    again = ss.fit(ss.LocalLevel() + ss.Noise(), nile, ss.MaximumLikelihood(num_starts=1), start=nile_mle, progress=False)
+    again = ss.fit(
+        ss.LocalLevel() + ss.Noise(), nile, ss.MaximumLikelihood(num_starts=1), start=nile_mle, progress=False
+    )
     assert again.log_likelihood == pytest.approx(nile_mle.log_likelihood, abs=1e-9)
 
 

@@ -63,7 +63,9 @@ class AutoRegressive(AbstractComponent):
         if order < 1:
             raise ValueError(f"an autoregression has order 1 or more, got {order}")
         if coefficients is not None and np.shape(coefficients)[-1:] != (order,):
-            raise ValueError(f"{name} of order {order} needs {order} coefficients, got shape {np.shape(coefficients)}")
+            raise ValueError(
+                f"{name} of order {order} needs {order} coefficients, got shape {np.shape(coefficients)}"
+            )
         self.coefficients, self.scale, self.order = coefficients, scale, order
         self.name, self.series = name, series
         self.start = check_initial(initial, order, name)

@@ -45,7 +45,9 @@ class Common(AbstractComponent):
     name: str = eqx.field(static=True)
     series: str | None = eqx.field(static=True)
 
-    def __init__(self, component: AbstractComponent, *, weights: Sequence[float] | Any = None, name: str | None = None):
+    def __init__(
+        self, component: AbstractComponent, *, weights: Sequence[float] | Any = None, name: str | None = None
+    ):
         self.component, self.free_weights = component, weights
         self.count = 1 if weights is None else np.shape(weights)[-1] + 1
         self.name, self.series = component.name if name is None else name, ""
@@ -69,7 +71,9 @@ class Common(AbstractComponent):
         """The shared component tied to the data, with a weight for each series."""
         count = len(binding.series)
         if self.free_weights is not None and self.count != count:
-            raise ValueError(f"{self.name} has {self.count - 1} weights but there are {count} series: give {count - 1}")
+            raise ValueError(
+                f"{self.name} has {self.count - 1} weights but there are {count} series: give {count - 1}"
+            )
         return with_fields(self, component=self.component.bind(binding), count=count)
 
     def initial_law(self, step: Step) -> InitialLaw:

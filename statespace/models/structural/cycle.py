@@ -46,7 +46,9 @@ class Cycle(AbstractComponent):
         lambda self: constraints.interval(*self.period_bounds), prior=lambda self, scale: self.period_prior()
     )
     damping: Float[Array, "*batch"] | None = param(
-        constraints.unit_interval, prior=lambda self, scale: dist.Beta(4.0, 1.5), active=lambda self: self.damped
+        constraints.unit_interval,
+        prior=lambda self, scale: dist.Beta(4.0, 1.5),
+        active=lambda self: self.damped,
     )
     scale: Float[Array, "*batch"] | None = param(constraints.positive, unit="data", prior=scale_prior(0.3))
     start: InitialLaw | None
@@ -71,7 +73,9 @@ class Cycle(AbstractComponent):
         if not 2 <= lower < upper:
             raise ValueError(f"period_bounds must satisfy 2 <= lower < upper, got {period_bounds}")
         if damping is not None and not damped:
-            raise ValueError("a cycle that is not damped has damping 1: leave damping out, or set damped=True")
+            raise ValueError(
+                "a cycle that is not damped has damping 1: leave damping out, or set damped=True"
+            )
         self.period, self.damping, self.scale = period, damping, scale
         self.period_bounds, self.damped = (float(lower), float(upper)), damped
         self.name, self.series = name, series
@@ -81,7 +85,9 @@ class Cycle(AbstractComponent):
         """Log-normal around the geometric middle of the bounds, cut off at them."""
         lower, upper = (math.log(bound) for bound in self.period_bounds)
         inner = dist.TruncatedNormal(0.5 * (lower + upper), 0.5 * (upper - lower), low=lower, high=upper)
-        return dist.TransformedDistribution(inner, dist.transforms.ExpTransform(constraints.interval(lower, upper)))
+        return dist.TransformedDistribution(
+            inner, dist.transforms.ExpTransform(constraints.interval(lower, upper))
+        )
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -106,7 +112,9 @@ class Cycle(AbstractComponent):
         if not self.damped:
             return InitialLaw.diffuse_law(2)
         variance = self.scale**2 / ((1 - self.damping) * (1 + self.damping))
-        return InitialLaw(jnp.zeros(2, variance.dtype), variance * jnp.eye(2, dtype=variance.dtype), (False, False))
+        return InitialLaw(
+            jnp.zeros(2, variance.dtype), variance * jnp.eye(2, dtype=variance.dtype), (False, False)
+        )
 
     def propagate(self, x: Float[Array, "2 *columns"], step: Step) -> Float[Array, "2 *columns"]:
         """Apply the block's transition along the leading axis."""

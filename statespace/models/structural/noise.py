@@ -34,7 +34,9 @@ class Noise(AbstractObservation):
     """
 
     scale: Float[Array, "..."] | None = param(
-        lambda self: constraints.positive if self.count == 1 else constraints.independent(constraints.positive, 1),
+        lambda self: (
+            constraints.positive if self.count == 1 else constraints.independent(constraints.positive, 1)
+        ),
         unit="data",
         shape=lambda self: () if self.count == 1 else (self.count,),
         prior=lambda self, scale: self._scale_prior(scale),

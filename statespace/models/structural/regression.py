@@ -128,7 +128,9 @@ class Regression(AbstractComponent):
     def loading(self, step: Step) -> Float[Array, " columns"]:
         """The inputs at this stamp."""
         if step.inputs is None:
-            raise ValueError(f"{self.name} reads {', '.join(map(repr, self.columns))}, but no inputs= were given")
+            raise ValueError(
+                f"{self.name} reads {', '.join(map(repr, self.columns))}, but no inputs= were given"
+            )
         positions = range(len(self.columns)) if self.positions is None else self.positions
         return jnp.stack([step.inputs[i] for i in positions])
 
@@ -193,7 +195,9 @@ class Intervention(AbstractComponent):
             return self
         position = self.at if isinstance(self.at, int) else _locate(self.at, binding.index, self.name)
         if not 0 <= position < len(binding.index):
-            raise ValueError(f"{self.name} is at {self.at}, which is outside the {len(binding.index)} stamps of the data")
+            raise ValueError(
+                f"{self.name} is at {self.at}, which is outside the {len(binding.index)} stamps of the data"
+            )
         with jax.ensure_compile_time_eval():  # a constant, also inside a NumPyro program that is being traced
             return with_fields(self, position=jnp.asarray(position))
 
@@ -215,7 +219,9 @@ class Intervention(AbstractComponent):
     def loading(self, step: Step) -> Float[Array, " 1"]:
         """1 while the effect applies, else 0."""
         if self.position is None:
-            raise ValueError(f"{self.name} is at {self.at!r}: a date needs data with dates, or give a position")
+            raise ValueError(
+                f"{self.name} is at {self.at!r}: a date needs data with dates, or give a position"
+            )
         reached = step.index >= self.position if self.kind == "step" else step.index == self.position
         return jnp.where(reached, 1.0, 0.0)[None]
 

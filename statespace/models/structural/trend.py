@@ -43,7 +43,12 @@ class LocalLevel(AbstractComponent):
     series: str | None = eqx.field(static=True, default=None)
 
     def __init__(
-        self, scale: Any = None, *, initial: InitialLaw | None = None, name: str = "level", series: str | None = None
+        self,
+        scale: Any = None,
+        *,
+        initial: InitialLaw | None = None,
+        name: str = "level",
+        series: str | None = None,
     ):
         self.scale, self.name, self.series = scale, name, series
         self.start = check_initial(initial, 1, name)
@@ -96,8 +101,12 @@ class LocalLinearTrend(AbstractComponent):
     Reference: Durbin and Koopman (2012), eq. 3.2.
     """
 
-    level_scale: Float[Array, "*batch"] | None = param(constraints.positive, unit="data", prior=scale_prior(0.5))
-    slope_scale: Float[Array, "*batch"] | None = param(constraints.positive, unit="data", prior=scale_prior(0.05))
+    level_scale: Float[Array, "*batch"] | None = param(
+        constraints.positive, unit="data", prior=scale_prior(0.5)
+    )
+    slope_scale: Float[Array, "*batch"] | None = param(
+        constraints.positive, unit="data", prior=scale_prior(0.05)
+    )
     start: InitialLaw | None = None
     name: str = eqx.field(static=True, default="trend")
     series: str | None = eqx.field(static=True, default=None)
