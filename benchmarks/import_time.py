@@ -16,9 +16,7 @@ def main():
     """Print the difference."""
     runs = [(seconds("import numpyro"), seconds("import statespace")) for _ in range(6)][1:]
     base, whole = (min(column) for column in zip(*runs, strict=True))
-    print(
-        f"import numpyro {base:.2f} s, import statespace {whole:.2f} s, difference {whole - base:.2f} s (target 0.5)"
-    )
+    print(f"import numpyro {base:.2f} s, import statespace {whole:.2f} s, difference {whole - base:.2f} s (target 0.5)")
 
 
 if __name__ == "__main__":

@@ -166,9 +166,7 @@ def seatbelts():
     values = {path: jnp.asarray(v) for path, v in values.items()}
     _, t_value = best(jax.jit(problem.log_likelihood), values)
     _, t_gradient = best(jax.jit(jax.value_and_grad(problem.log_likelihood)), values)
-    peer = UnobservedComponents(
-        y, "lltrend", seasonal=12, exog=inputs, mle_regression=False, use_exact_diffuse=True
-    )
+    peer = UnobservedComponents(y, "lltrend", seasonal=12, exog=inputs, mle_regression=False, use_exact_diffuse=True)
     params = np.array([values[p] ** 2 for p in ("noise.scale", "trend.level_scale", "trend.slope_scale")])
     params = np.append(params, float(values["seasonal12.scale"]) ** 2)
     _, t_like = best(lambda: peer.loglike(params), repeats=20)
@@ -189,9 +187,7 @@ def long_seasonal():
         "seasonal168.scale": 0.01,
         "noise.scale": 0.5,
     }
-    first, t = best(
-        jax.jit(problem.log_likelihood), {p: jnp.asarray(v) for p, v in values.items()}, repeats=5
-    )
+    first, t = best(jax.jit(problem.log_likelihood), {p: jnp.asarray(v) for p, v in values.items()}, repeats=5)
     print(f"trend + seasonal(168), T={T}: {t:.0f} ms a value (target below 200), compile {first:.1f} s")
 
 

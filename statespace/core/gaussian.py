@@ -118,9 +118,7 @@ def update_element_diffuse(
             belief.remaining - diffuse,
             belief.magnitude,
         ),
-        Element(
-            innovation, jnp.where(diffuse, square, variance_star), gain, second_gain, finite, present, diffuse
-        ),
+        Element(innovation, jnp.where(diffuse, square, variance_star), gain, second_gain, finite, present, diffuse),
     )
 
 

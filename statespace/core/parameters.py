@@ -7,7 +7,7 @@ log-Jacobian, the default prior, the starting value and the batch shape.
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
@@ -15,6 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from numpyro.distributions import Distribution, biject_to, constraints
+
+# A parameter's annotation is `Float[Array, "..."] | Unknown`. It is None while unknown; the laws of a model are
+# asked for only when every parameter is known, so to a type checker the None is Any.
+if TYPE_CHECKING:
+    Unknown = Any
+else:
+    Unknown = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +91,11 @@ def as_value(value: Any) -> Array | None:
     return jax.lax.convert_element_type(array, np.dtype(dtype))  # drops a weak type, which would cost a trace
 
 
+def is_traced(value: Any) -> bool:
+    """Whether JAX is tracing a value, so that it cannot be read as numbers."""
+    return isinstance(value, jax.core.Tracer)  # pyright: ignore[reportAttributeAccessIssue]  no stub names it
+
+
 @dataclasses.dataclass(frozen=True)
 class Parameter:
     """One parameter of one model: its path, value (None if unknown) and declaration."""
@@ -116,7 +128,7 @@ class Parameter:
     def is_off(self) -> bool:
         """Whether a scale was given as exactly zero, which removes the disturbance for good."""
         value = self.value
-        if self.declaration.unit != "data" or value is None or isinstance(value, jax.core.Tracer):
+        if self.declaration.unit != "data" or value is None or is_traced(value):
             return False
         return bool(np.all(np.asarray(value) == 0.0))
 

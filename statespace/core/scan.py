@@ -32,9 +32,7 @@ class Recursion(Protocol):
         ...
 
 
-def forward(
-    recursion: Recursion, belief: B, slots: Any, *, started: bool, checkpoint: bool = False
-) -> tuple[B, Any]:
+def forward(recursion: Recursion, belief: B, slots: Any, *, started: bool, checkpoint: bool = False) -> tuple[B, Any]:
     """Run a recursion over the slots.
 
     Args:
@@ -48,9 +46,7 @@ def forward(
         The last belief, and the summaries stacked over time.
     """
 
-    @functools.partial(
-        jax.checkpoint, prevent_cse=False
-    )  # the backward pass recomputes a step: less to store
+    @functools.partial(jax.checkpoint, prevent_cse=False)  # the backward pass recomputes a step: less to store
     def body(carry, slot):
         return recursion.update(recursion.predict(carry, slot), slot)
 
@@ -62,9 +58,7 @@ def forward(
     return belief, jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, rest)
 
 
-def scan(
-    body: Callable, carry: Any, xs: Any, *, reverse: bool = False, checkpoint: bool = False
-) -> tuple[Any, Any]:
+def scan(body: Callable, carry: Any, xs: Any, *, reverse: bool = False, checkpoint: bool = False) -> tuple[Any, Any]:
     """`lax.scan`, with inner chunks recomputed in the backward pass of long series if asked."""
     length = length_of(xs)
     if not checkpoint or length < CHECKPOINT_FROM:

@@ -121,9 +121,7 @@ def smoother_arrays(problem: Problem, values: dict[str, Array]) -> SmootherArray
     """Run filter and smoother and report everything."""
     recursion, slots, run = problem.filtered(values)
     smoothed = smooth(recursion, slots, run)
-    component_mean, component_var = component_moments(
-        problem.at(values), smoothed.mean, smoothed.cov, problem.steps
-    )
+    component_mean, component_var = component_moments(problem.at(values), smoothed.mean, smoothed.cov, problem.steps)
     return SmootherArrays(
         smoothed.mean,
         smoothed.cov,
@@ -134,9 +132,7 @@ def smoother_arrays(problem: Problem, values: dict[str, Array]) -> SmootherArray
     )
 
 
-def component_moments(
-    model: Any, mean: Array, cov: Array, steps: Step
-) -> tuple[dict[str, Array], dict[str, Array]]:
+def component_moments(model: Any, mean: Array, cov: Array, steps: Step) -> tuple[dict[str, Array], dict[str, Array]]:
     """Mean and variance of each component's contribution to each series; empty where there are no components."""
     if not hasattr(model, "contributions"):
         return {}, {}
@@ -163,9 +159,7 @@ class DrawArrays(eqx.Module):
 
 
 @eqx.filter_jit
-def draw_arrays(
-    problem: Problem, draws: dict[str, Array], keys: Array, reported: tuple[int, ...]
-) -> DrawArrays:
+def draw_arrays(problem: Problem, draws: dict[str, Array], keys: Array, reported: tuple[int, ...]) -> DrawArrays:
     """The pointwise densities and coefficients of many draws, one after another."""
 
     def one(xs):
@@ -176,9 +170,7 @@ def draw_arrays(
         chosen = jnp.asarray(reported, int)
         spread = prediction.psd_factor(run.last.cov[jnp.ix_(chosen, chosen)])
         noise = jax.random.normal(key, (len(reported),), spread.dtype)
-        terms = jnp.concatenate(
-            [_terms(part) for part in (run.diffuse_part, run.proper_part) if part is not None]
-        )
+        terms = jnp.concatenate([_terms(part) for part in (run.diffuse_part, run.proper_part) if part is not None])
         return DrawArrays(terms.at[0].add(run.log_scale), loo, run.last.mean[chosen] + spread @ noise)
 
     return jax.lax.map(one, (draws, keys))
@@ -300,3 +292,9 @@ def unrolled_arrays(problem: Problem, draws: dict[str, Array], keys: Array) -> A
         return jnp.concatenate([jnp.full((start, y.shape[-1]), jnp.nan, y.dtype), y[0]])
 
     return jax.lax.map(one, (draws, keys))
+
+
+@eqx.filter_jit
+def simulated_arrays(model: Any, steps: Step, keys: Array) -> tuple[Array, Array]:
+    """States and observations of one series for each key."""
+    return jax.vmap(lambda key: prediction.simulate(model, steps, key))(keys)

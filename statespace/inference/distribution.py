@@ -42,7 +42,7 @@ class StateSpaceDistribution(Distribution):
     """
 
     arg_constraints = {}  # noqa: RUF012 (NumPyro's own convention)
-    pytree_data_fields = ("model", "steps", "mask")
+    pytree_data_fields = ("model", "steps", "present")
     pytree_aux_fields = ("univariate", "diffuse_steps")
 
     def __init__(
@@ -58,7 +58,7 @@ class StateSpaceDistribution(Distribution):
         missing = unknown(model)
         if missing:
             raise ValueError(f"the model has no value for {', '.join(missing)}: give one to each parameter")
-        self.model, self.steps, self.mask = model, steps, mask
+        self.model, self.steps, self.present = model, steps, mask
         self.univariate, self.diffuse_steps = univariate, diffuse_steps
         event = (len(steps),) if univariate else (len(steps), model.num_series)
         super().__init__(batch_shape(model), event, validate_args=validate_args)
@@ -72,7 +72,7 @@ class StateSpaceDistribution(Distribution):
         """The log-likelihood of one series, or of a batch of them."""
         value = jnp.asarray(value)
         shape = jnp.broadcast_shapes(value.shape[: value.ndim - len(self.event_shape)], self.batch_shape)
-        y, mask = self._matrices(value, shape), self._matrices(self.mask, shape)
+        y, mask = self._matrices(value, shape), self._matrices(self.present, shape)
         if not shape:
             return _log_prob(self.model, y[0], None if mask is None else mask[0], self)
         repeated = _repeated(self.model, shape)
@@ -100,9 +100,7 @@ class StateSpaceDistribution(Distribution):
 
 def _log_prob(model: Any, y: Array, mask: Array | None, law: StateSpaceDistribution) -> Array:
     present = jnp.ones(y.shape, bool) if mask is None else mask
-    terms = kalman.log_likelihood(
-        model, y, present, law.steps, diffuse_steps=law.diffuse_steps, complete=mask is None
-    )
+    terms = kalman.log_likelihood(model, y, present, law.steps, diffuse_steps=law.diffuse_steps, complete=mask is None)
     return jnp.sum(terms)
 
 

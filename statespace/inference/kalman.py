@@ -61,9 +61,7 @@ class Slot(NamedTuple):
 class KalmanRecursion:
     """Predict and update of one model on one set of stamps, with all that is constant computed ahead."""
 
-    def __init__(
-        self, model: AbstractLinearGaussian, steps: Step, *, peeled: bool, complete: bool, mask: Array
-    ):
+    def __init__(self, model: AbstractLinearGaussian, steps: Step, *, peeled: bool, complete: bool, mask: Array):
         self.model = model
         skip = 1 if peeled and len(steps) > 1 else 0
         self.transition = Hoisted(self._transition, part(steps, skip, None))
@@ -154,9 +152,7 @@ class KalmanRun(eqx.Module):
     log_scale: Float[Array, ""]
 
 
-def initial_belief(
-    model: AbstractLinearGaussian, steps: Step
-) -> tuple[Gaussian | DiffuseGaussian, Float[Array, ""]]:
+def initial_belief(model: AbstractLinearGaussian, steps: Step) -> tuple[Gaussian | DiffuseGaussian, Float[Array, ""]]:
     """The belief before the first observation, and a constant of its likelihood.
 
     The unit of a diffuse element is immaterial, but not to rounding: each is measured in units that give
@@ -190,9 +186,7 @@ def run(
     first = None
     if isinstance(belief, DiffuseGaussian):
         split = min(diffuse_steps, length)
-        belief, first = forward(
-            recursion, belief, part(slots, 0, split), started=started, checkpoint=checkpoint
-        )
+        belief, first = forward(recursion, belief, part(slots, 0, split), started=started, checkpoint=checkpoint)
         belief, started, slots = belief.proper(), True, part(slots, split, length)
         if split == length:
             return belief, first, None

@@ -87,9 +87,7 @@ def _value_and_grad(vector: Any, template: Any, problem: Problem) -> Any:
 def _hessian(vector: Any, template: Any, problem: Problem) -> Any:
     _, unravel = ravel_pytree(template)
     gradient = jax.grad(lambda v: problem.objective(unravel(v)))
-    return jax.lax.map(
-        lambda e: jax.jvp(gradient, (vector,), (e,))[1], jnp.eye(vector.shape[0], dtype=vector.dtype)
-    )
+    return jax.lax.map(lambda e: jax.jvp(gradient, (vector,), (e,))[1], jnp.eye(vector.shape[0], dtype=vector.dtype))
 
 
 @eqx.filter_jit
@@ -117,9 +115,7 @@ def maximise(
         The optimum with standard errors and status.
     """
     if not problem.free:
-        raise ValueError(
-            "the model has no parameter to learn: every one is fixed or zero; use filter or smooth"
-        )
+        raise ValueError("the model has no parameter to learn: every one is fixed or zero; use filter or smooth")
     runs = []
     for number, template in enumerate(_starts(problem, method.num_starts, scale, start)):
         found = _climb(problem, template, method)
@@ -224,9 +220,7 @@ def _finish(problem: Problem, best: Any, zeros: tuple[str, ...], method: Any, op
         natural, spread = _delta(problem, template, covariance)
         values, errors = {**values, **natural}, {**errors, **spread}
     size = float(np.max(np.abs(gradient), initial=0.0))
-    flat = size <= method.tolerance * max(int(problem.mask.sum()), 1) * (
-        100 if problem.y.dtype == jnp.float32 else 1
-    )
+    flat = size <= method.tolerance * max(int(problem.mask.sum()), 1) * (100 if problem.y.dtype == jnp.float32 else 1)
     details = {
         "gradient": size,
         "iterations": int(result.nit),
@@ -235,9 +229,7 @@ def _finish(problem: Problem, best: Any, zeros: tuple[str, ...], method: Any, op
         "starts": optima,
     }
     message = _message(flat, definite, zeros, size, method, result)
-    return Optimum(
-        values, value, zeros, covariance, errors, problem.free, flat and definite, message, details
-    )
+    return Optimum(values, value, zeros, covariance, errors, problem.free, flat and definite, message, details)
 
 
 def _polish(problem: Problem, template: dict[str, Any], value: float):
@@ -281,9 +273,7 @@ def _delta(problem: Problem, template: dict[str, Any], covariance: np.ndarray | 
     return natural, errors
 
 
-def _message(
-    flat: bool, definite: bool, zeros: tuple[str, ...], size: float, method: Any, result: Any
-) -> str:
+def _message(flat: bool, definite: bool, zeros: tuple[str, ...], size: float, method: Any, result: Any) -> str:
     parts = []
     if flat and definite:
         parts.append("converged: the gradient is zero and the curvature is that of a maximum")
@@ -299,9 +289,7 @@ def _message(
             "parameters apart; fix one of them or give priors and use MAP or NUTS"
         )
     if zeros:
-        parts.append(
-            f"the maximum has {', '.join(zeros)} at zero (the boundary); standard errors are for the rest"
-        )
+        parts.append(f"the maximum has {', '.join(zeros)} at zero (the boundary); standard errors are for the rest")
     return "; ".join(parts)
 
 
@@ -311,6 +299,4 @@ def _failed(problem: Problem, runs: list[Any]) -> Optimum:
         "not converged: the log-likelihood is not finite at any start; check the model for states that the data "
         "cannot identify, or give starting values"
     )
-    return Optimum(
-        nan, np.nan, (), None, nan, problem.free, False, message, {"starts": [run[1] for run in runs]}
-    )
+    return Optimum(nan, np.nan, (), None, nan, problem.free, False, message, {"starts": [run[1] for run in runs]})

@@ -94,9 +94,7 @@ def _advance(problem: Problem, method: NUTS, state: Any, vectorised: bool) -> An
 
     def block(state):
         kernel = _kernel(problem, method)
-        kernel.init(
-            jax.random.key(0), method.num_warmup, state.z, (), {}
-        )  # builds the kernel; its state is not used
+        kernel.init(jax.random.key(0), method.num_warmup, state.z, (), {})  # builds the kernel; its state is not used
 
         def one(carry, _):
             carry = kernel.sample(carry, (), {})
@@ -146,9 +144,7 @@ def sample(
         KeyboardInterrupt: If interrupted before the first draw.
     """
     if not problem.free:
-        raise ValueError(
-            "the model has no parameter to learn: every one is fixed or zero; use filter or smooth"
-        )
+        raise ValueError("the model has no parameter to learn: every one is fixed or zero; use filter or smooth")
     init_key, run_key = jax.random.split(key)
     points = _points(problem, method, scale, init_key, start)
     keys = jax.random.split(run_key, method.num_chains)
@@ -161,9 +157,7 @@ def sample(
     return _collect(blocks, method, vectorised, interrupted)
 
 
-def _run(
-    problem: Problem, method: NUTS, states: list[Any], vectorised: bool, report: Callable
-) -> tuple[list, bool]:
+def _run(problem: Problem, method: NUTS, states: list[Any], vectorised: bool, report: Callable) -> tuple[list, bool]:
     total = method.num_warmup + method.num_samples
     blocks: list[Any] = []
     divergences = 0
@@ -171,11 +165,7 @@ def _run(
     with ThreadPoolExecutor(workers) as pool:
         try:
             for done in range(0, total, _BLOCK):
-                made = list(
-                    pool.map(
-                        lambda s: jax.block_until_ready(_advance(problem, method, s, vectorised)), states
-                    )
-                )
+                made = list(pool.map(lambda s: jax.block_until_ready(_advance(problem, method, s, vectorised)), states))
                 states = [state for state, _ in made]
                 blocks.append(jax.device_get([kept for _, kept in made]))
                 kept_from = max(method.num_warmup - done, 0)
@@ -196,9 +186,7 @@ def _collect(blocks: list, method: NUTS, vectorised: bool, interrupted: bool) ->
         if vectorised:
             joined = np.concatenate([pick(block[0]) for block in blocks], axis=1)
         else:
-            joined = np.stack(
-                [np.concatenate([pick(block[c]) for block in blocks]) for c in range(method.num_chains)]
-            )
+            joined = np.stack([np.concatenate([pick(block[c]) for block in blocks]) for c in range(method.num_chains)])
         return joined[:, method.num_warmup : stop]
 
     values, stats = blocks[0][0]
@@ -207,25 +195,17 @@ def _collect(blocks: list, method: NUTS, vectorised: bool, interrupted: bool) ->
     return Draws({path: chains(lambda kept, p=path: kept[0][p]) for path in values}, found, interrupted)
 
 
-def _points(
-    problem: Problem, method: NUTS, scale: float, key: Any, start: dict[str, Any] | None
-) -> list[Any]:
+def _points(problem: Problem, method: NUTS, scale: float, key: Any, start: dict[str, Any] | None) -> list[Any]:
     """A starting point for each chain: the start, jittered on the unconstrained scale."""
     first = {**start_values(problem.model, problem.free, scale), **(start or {})}
-    first = (
-        {p: jnp.where(jnp.asarray(first[p]) == 0, 1e-3 * scale, first[p]) for p in problem.free}
-        if start
-        else first
-    )
+    first = {p: jnp.where(jnp.asarray(first[p]) == 0, 1e-3 * scale, first[p]) for p in problem.free} if start else first
     centre = unconstrain({p: first[p] for p in problem.free}, problem.supports)
     points = []
     for chain_key in jax.random.split(key, method.num_chains):
         for attempt in jax.random.split(chain_key, _TRIES):
             leaves, treedef = jax.tree.flatten(centre)
             noises = jax.random.split(attempt, len(leaves))
-            moved = [
-                x + 0.5 * jax.random.normal(k, x.shape, x.dtype) for x, k in zip(leaves, noises, strict=True)
-            ]
+            moved = [x + 0.5 * jax.random.normal(k, x.shape, x.dtype) for x, k in zip(leaves, noises, strict=True)]
             z = jax.tree.unflatten(treedef, moved)
             if bool(jnp.isfinite(_potential(problem, z))):
                 points.append(z)

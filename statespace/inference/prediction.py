@@ -47,9 +47,7 @@ def predict_moments(model: AbstractLinearGaussian, belief: Gaussian, steps: Step
 
     def body(carry: Gaussian, step: Step):
         parts = model.transition_matrices(step)
-        after = gaussian.predict(
-            carry, lambda x: model.propagate(x, step), parts.offset, quadratic(parts.factor)
-        )
+        after = gaussian.predict(carry, lambda x: model.propagate(x, step), parts.offset, quadratic(parts.factor))
         return after, (after, *observation_moments(model, after, step))
 
     _, (states, mean, cov) = scan(body, belief, steps)
@@ -79,9 +77,7 @@ def simulate_from(
     return scan(body, state, (steps, keys))[1]
 
 
-def simulate(
-    model: Any, steps: Step, key: Any
-) -> tuple[Float[Array, "time state"], Float[Array, "time series"]]:
+def simulate(model: Any, steps: Step, key: Any) -> tuple[Float[Array, "time state"], Float[Array, "time series"]]:
     """One path of states and observations from a model's three laws, starting at its first stamp.
 
     Raises:
@@ -101,6 +97,4 @@ def sample_future(
     first, rest = jax.random.split(key)
     noise = jax.random.normal(first, (num_samples, belief.mean.shape[0]), belief.mean.dtype)
     starts = belief.mean + noise @ psd_factor(belief.cov).T
-    return jax.vmap(lambda x, k: simulate_from(model, x, steps, k))(
-        starts, jax.random.split(rest, num_samples)
-    )
+    return jax.vmap(lambda x, k: simulate_from(model, x, steps, k))(starts, jax.random.split(rest, num_samples))

@@ -70,9 +70,7 @@ class Problem(eqx.Module):
 
     def log_prior(self, values: Mapping[str, Array]) -> Float[Array, ""]:
         """The log prior density at natural values; 0 without priors."""
-        return sum(
-            (jnp.sum(prior.log_prob(values[path])) for path, prior in self.priors.items()), jnp.zeros(())
-        )
+        return sum((jnp.sum(prior.log_prob(values[path])) for path, prior in self.priors.items()), jnp.zeros(()))
 
     def objective(self, unconstrained: Mapping[str, Array]) -> Float[Array, ""]:
         """Minus log-likelihood minus log prior density of the natural values."""
@@ -160,9 +158,7 @@ def stamps(
     """The steps of a model's stamps from position `start` on; `dt` is None on a regular series."""
     dtype = jnp.result_type(float)
     inputs = None if inputs is None else jnp.asarray(inputs, dtype)
-    return make_steps(
-        length, start=start, time=time, dt=dt, inputs=inputs, schedule=getattr(model, "schedule", None)
-    )
+    return make_steps(length, start=start, time=time, dt=dt, inputs=inputs, schedule=getattr(model, "schedule", None))
 
 
 def start_values(model: Any, free: tuple[str, ...], scale: float) -> dict[str, Array]:
@@ -196,9 +192,7 @@ def default_priors(model: Any, scale: float) -> dict[str, Distribution]:
     return {path: p.default_prior(scale) for path, p in parameters(model).items() if not p.is_off}
 
 
-def merge_priors(
-    model: Any, scale: float, given: Mapping[str, Distribution] | None
-) -> dict[str, Distribution]:
+def merge_priors(model: Any, scale: float, given: Mapping[str, Distribution] | None) -> dict[str, Distribution]:
     """The default priors with some replaced by name.
 
     Raises:

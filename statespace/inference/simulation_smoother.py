@@ -49,9 +49,7 @@ def sample_paths(
     return jnp.moveaxis(states + smoothed[..., :1] - smoothed[..., 1:], -1, 0)
 
 
-def _simulate_centred(
-    recursion: KalmanRecursion, slots: Slot, num_samples: int, key: Any
-) -> tuple[Array, Array]:
+def _simulate_centred(recursion: KalmanRecursion, slots: Slot, num_samples: int, key: Any) -> tuple[Array, Array]:
     """Paths (time, state, sample) and decorrelated observations from the model with all means zero."""
     model, length, dtype = recursion.model, slots.values.shape[0], slots.values.dtype
     law = model.initial_law(at(slots.step, 0))

@@ -242,9 +242,7 @@ def auxiliary_residuals(
         element, for the transition into each stamp: NaN at the first and where nothing is said.
     """
     variance = jnp.diagonal(smoothing.d, axis1=1, axis2=2)
-    observation = jnp.where(
-        variance > 0, smoothing.u / jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), jnp.nan
-    )
+    observation = jnp.where(variance > 0, smoothing.u / jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), jnp.nan)
     if slots.mask is not None:
         observation = jnp.where(slots.mask, observation, jnp.nan)
     spread = jnp.diagonal(smoothing.n, axis1=1, axis2=2)

@@ -134,9 +134,7 @@ class LinearGaussian(AbstractLinearGaussian):
         for field, shape in expected.items():
             value = getattr(self, field)
             if value is not None and (value.shape[-len(shape) :] != shape or value.ndim > len(shape) + 1):
-                raise ValueError(
-                    f"{field} has shape {value.shape}, expected {shape}, or that with a leading time axis"
-                )
+                raise ValueError(f"{field} has shape {value.shape}, expected {shape}, or that with a leading time axis")
         for field, rows in (("transition_scale", size), ("emission_scale", series), ("initial_scale", size)):
             value = getattr(self, field)
             if value.ndim not in (1, 2, 3) or value.shape[-2 if value.ndim > 1 else 0] != rows:
@@ -153,13 +151,9 @@ class LinearGaussian(AbstractLinearGaussian):
             raise ValueError(
                 f"transition_input and emission_input must have equally many columns, got {sorted(columns)}"
             )
-        driven = self.transition_input is not None or any(
-            f.startswith("transition") for f in self.schedule or ()
-        )
+        driven = self.transition_input is not None or any(f.startswith("transition") for f in self.schedule or ())
         if any(self.stationary) and driven:
-            raise ValueError(
-                "a stationary first law needs a transition that is constant in time and has no inputs"
-            )
+            raise ValueError("a stationary first law needs a transition that is constant in time and has no inputs")
 
     @property
     def state_names(self) -> tuple[str, ...]:
@@ -235,9 +229,7 @@ def _array(value: Any) -> Array:
 
 
 def _flags(value: Any, size: int, what: str) -> tuple[bool, ...]:
-    flags = (
-        np.broadcast_to(np.asarray(value, bool), (size,)) if np.ndim(value) == 0 else np.asarray(value, bool)
-    )
+    flags = np.broadcast_to(np.asarray(value, bool), (size,)) if np.ndim(value) == 0 else np.asarray(value, bool)
     if flags.shape != (size,):
         raise ValueError(f"{what} has {flags.size} entries, expected one for each of the {size} states")
     return tuple(bool(flag) for flag in flags)

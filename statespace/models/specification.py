@@ -68,9 +68,7 @@ def rebuild(data: Any) -> Any:
         return tuple(rebuild(item) for item in data["tuple"])
     cls = _CLASSES.get(data.get("class", ""))
     if cls is None:
-        raise ValueError(
-            f"the file describes a model of class {data.get('class')!r}, which this version does not have"
-        )
+        raise ValueError(f"the file describes a model of class {data.get('class')!r}, which this version does not have")
     made = object.__new__(cls)
     for field in dataclasses.fields(cls):
         object.__setattr__(made, field.name, rebuild(data["fields"].get(field.name)))

@@ -105,8 +105,6 @@ def moments_frame(
 ) -> pd.DataFrame:
     """A frame with columns (name, "mean") and (name, "sd")."""
     columns = {
-        (name, what): values[:, i]
-        for i, name in enumerate(names)
-        for what, values in (("mean", mean), ("sd", sd))
+        (name, what): values[:, i] for i, name in enumerate(names) for what, values in (("mean", mean), ("sd", sd))
     }
     return pd.DataFrame(columns, index=index)

@@ -136,25 +136,17 @@ class Fitted:
         depth = self.status.details.get("max_tree_depth")
         chains = len(next(iter(self.draws.values())))
         deep = (
-            int((self.sample_stats["tree_depth"] >= depth).sum())
-            if depth and "tree_depth" in self.sample_stats
-            else 0
+            int((self.sample_stats["tree_depth"] >= depth).sum()) if depth and "tree_depth" in self.sample_stats else 0
         )
         rhat, ess = table["r_hat"].max(), table[["ess_bulk", "ess_tail"]].min().min()
         if divergences:
             _caution(f"{divergences} transitions diverged: raise target_accept, or give tighter priors")
         if deep:
-            _caution(
-                f"{deep} transitions reached the tree depth {depth}: raise max_tree_depth, or try dense_mass=True"
-            )
+            _caution(f"{deep} transitions reached the tree depth {depth}: raise max_tree_depth, or try dense_mass=True")
         if rhat > _RHAT:
-            _caution(
-                f"chains disagree (largest r_hat {rhat:.3f}, above {_RHAT}): run longer warmup and more draws"
-            )
+            _caution(f"chains disagree (largest r_hat {rhat:.3f}, above {_RHAT}): run longer warmup and more draws")
         if ess < _ESS_PER_CHAIN * chains:
-            _caution(
-                f"few effective draws (smallest {ess:.0f}, below {_ESS_PER_CHAIN} a chain): run more draws"
-            )
+            _caution(f"few effective draws (smallest {ess:.0f}, below {_ESS_PER_CHAIN} a chain): run more draws")
         if not self.status.converged:
             _caution(self.status.message)
 
@@ -162,11 +154,7 @@ class Fitted:
         zeros = self.status.details.get("at_zero", [])
         rows = {}
         for path, value in self.estimates.items():
-            errors = (
-                np.full(np.shape(value), np.nan)
-                if self.standard_errors is None
-                else self.standard_errors[path]
-            )
+            errors = np.full(np.shape(value), np.nan) if self.standard_errors is None else self.standard_errors[path]
             for where in np.ndindex(np.shape(value)):
                 name = path if where == () else f"{path}[{', '.join(map(str, where))}]"
                 rows[name] = (float(value[where]), float(errors[where]), "at zero" if path in zeros else "")
@@ -194,9 +182,7 @@ class Fitted:
             TypeError: If the fit is a point estimate, which has no draws.
         """
         if self.draws is None:
-            raise TypeError(
-                f"a fit by {self.method_name} has no draws for ArviZ: fit with NUTS, or use to_datatree()"
-            )
+            raise TypeError(f"a fit by {self.method_name} has no draws for ArviZ: fit with NUTS, or use to_datatree()")
         return to_arviz(self.to_datatree())
 
     def save(self, path: str | os.PathLike) -> None:

@@ -136,9 +136,7 @@ class Forecast:
             groups["components"] = components_dataset(self.components, self.index, self.names)
         if self.inputs is not None:
             coords = coordinates(self.index, self.names) | {"input": list(self.input_names)}
-            groups["predictions_constant_data"] = labelled(
-                {"inputs": (("time", "input"), self.inputs)}, coords
-            )
+            groups["predictions_constant_data"] = labelled({"inputs": (("time", "input"), self.inputs)}, coords)
         return xr.DataTree.from_dict(groups)
 
 

@@ -32,11 +32,7 @@ def labelled(
     arrays: dict[str, tuple[tuple[str, ...], NDArray[Any]]], coords: dict[str, Any], **attrs: Any
 ) -> xr.Dataset:
     """A Dataset of arrays with the coordinates of the dimensions that occur, and plain ranges for the others."""
-    used = {
-        dim: size
-        for dims, values in arrays.values()
-        for dim, size in zip(dims, np.shape(values), strict=True)
-    }
+    used = {dim: size for dims, values in arrays.values() for dim, size in zip(dims, np.shape(values), strict=True)}
     full = {dim: coords.get(dim, np.arange(size)) for dim, size in used.items()}
     return xr.Dataset({safe(k, used): v for k, v in arrays.items()}, full, attrs)
 

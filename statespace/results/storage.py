@@ -64,9 +64,7 @@ def load(path: str | os.PathLike, build: Callable[[str], Any]) -> Fitted:
     """
     path = Path(path)
     try:
-        options = (
-            {"engine": "zarr", "consolidated": False} if path.suffix == ".zarr" else {"engine": "h5netcdf"}
-        )
+        options = {"engine": "zarr", "consolidated": False} if path.suffix == ".zarr" else {"engine": "h5netcdf"}
         with xr.open_datatree(path, **options) as opened:
             tree = opened.load()
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -92,18 +90,12 @@ def _state(fitted: Fitted) -> xr.Dataset:
         arrays |= {f"pointwise:{k}": (("chain", "draw", "time"), v) for k, v in fitted.pointwise.items()}
     attrs = {
         "plain": json.dumps({name: getattr(fitted, name) for name in _PLAIN}),
-        "status": json.dumps(
-            [fitted.status.converged, fitted.status.message, fitted.status.details], default=str
-        ),
+        "status": json.dumps([fitted.status.converged, fitted.status.message, fitted.status.details], default=str),
         "transform": json.dumps(fitted.transform.to_spec()),
-        "series": json.dumps(
-            [list(series.names), list(series.input_names), series.univariate, series.is_regular]
-        ),
+        "series": json.dumps([list(series.names), list(series.input_names), series.univariate, series.is_regular]),
         "index": json.dumps(_index_kind(series)),
         "coefficients": json.dumps(list(fitted.coefficients)),
-        "point_coefficients": json.dumps(
-            {k: v for k, v in fitted.coefficients.items() if isinstance(v, tuple)}
-        ),
+        "point_coefficients": json.dumps({k: v for k, v in fitted.coefficients.items() if isinstance(v, tuple)}),
         "draws": json.dumps(list(fitted.draws) if fitted.draws is not None else None),
         "priors": json.dumps({path: repr(prior) for path, prior in fitted.priors.items()}),
         "supports": json.dumps(fitted.supports),
@@ -126,11 +118,7 @@ def _restore(tree: xr.DataTree, build: Callable[[str], Any]) -> Fitted:
     }
 
     def arrays(kind: str) -> dict[str, Any]:
-        return {
-            k.split(":", 1)[1]: v.to_numpy()
-            for k, v in state.data_vars.items()
-            if str(k).startswith(f"{kind}:")
-        }
+        return {k.split(":", 1)[1]: v.to_numpy() for k, v in state.data_vars.items() if str(k).startswith(f"{kind}:")}
 
     sampled = read["draws"] is not None
     draws = {path: tree["posterior"][path].to_numpy() for path in read["draws"]} if sampled else None
@@ -146,17 +134,13 @@ def _restore(tree: xr.DataTree, build: Callable[[str], Any]) -> Fitted:
         estimates=arrays("estimates"),
         standard_errors=None if sampled else arrays("standard_errors"),
         unconstrained_covariance=state["covariance"].to_numpy() if "covariance" in state else None,
-        sample_stats={str(k): v.to_numpy() for k, v in tree["sample_stats"].data_vars.items()}
-        if sampled
-        else {},
+        sample_stats={str(k): v.to_numpy() for k, v in tree["sample_stats"].data_vars.items()} if sampled else {},
         status=Status(*read["status"]),
         priors=read["priors"],
         coefficients=coefficients,
         pointwise=arrays("pointwise") or None,
         supports=read["supports"],
-        extra_groups={
-            k: v.to_dataset() for k, v in tree.children.items() if k not in public | {"statespace"}
-        },
+        extra_groups={k: v.to_dataset() for k, v in tree.children.items() if k not in public | {"statespace"}},
     )
 
 
@@ -184,9 +168,7 @@ def _index_kind(series: Series) -> list[Any]:
     return [type(index).__name__, series.freq, index.name, zone, unit]
 
 
-def _index(
-    values: Any, kind: str, freq: str | None, name: str | None, zone: str, unit: str | None
-) -> pd.Index:
+def _index(values: Any, kind: str, freq: str | None, name: str | None, zone: str, unit: str | None) -> pd.Index:
     if kind == "PeriodIndex":
         return pd.PeriodIndex(pd.DatetimeIndex(values), freq=freq, name=name)
     if kind == "DatetimeIndex":

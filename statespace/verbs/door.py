@@ -23,9 +23,7 @@ class Prepared(NamedTuple):
     transform: Transform
 
 
-def prepare(
-    model: Any, data: Any, *, inputs: Any = None, times: Any = None, transform: Any = None
-) -> Prepared:
+def prepare(model: Any, data: Any, *, inputs: Any = None, times: Any = None, transform: Any = None) -> Prepared:
     """Coerce the data, transform them, and tie the model to them.
 
     Raises:
@@ -53,13 +51,9 @@ def as_model(model: Any) -> AbstractStateSpace:
 
 def bind(model: AbstractStateSpace, series: Series) -> AbstractStateSpace:
     """Tie the model to the series' columns and dates."""
-    bound = model.bind(
-        Binding(series.names, series.input_names, series.input_scale(), series.index, series.is_regular)
-    )
+    bound = model.bind(Binding(series.names, series.input_names, series.input_scale(), series.index, series.is_regular))
     if bound.num_series != len(series.names):
-        raise ValueError(
-            f"the model observes {bound.num_series} series but the data have {len(series.names)}"
-        )
+        raise ValueError(f"the model observes {bound.num_series} series but the data have {len(series.names)}")
     return bound
 
 

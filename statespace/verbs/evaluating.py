@@ -106,9 +106,7 @@ def backtest(
     """
     prepared = prepare(model, data, inputs=inputs, transform=transform)
     if not prepared.series.univariate and len(prepared.series.names) > 1:
-        raise ValueError(
-            f"backtest scores one series, got {len(prepared.series.names)}: pass them one at a time"
-        )
+        raise ValueError(f"backtest scores one series, got {len(prepared.series.names)}: pass them one at a time")
     observed = prepared.transform.inverse(prepared.series.observed)[:, 0]
     points = _origins(origins, len(observed), horizon, season)
     method = MaximumLikelihood() if method is None else method
@@ -158,8 +156,7 @@ def _rows(table: Any, series: Series, start: int, stop: int) -> Any:
 def _scores(ahead: Any, actual: np.ndarray, naive: np.ndarray) -> dict[str, np.ndarray]:
     draws, mean = ahead.draws[:, :, 0], ahead.mean[:, 0]
     inside = {
-        level: (ahead.quantile(0.5 - level / 2)[:, 0] <= actual)
-        & (actual <= ahead.quantile(0.5 + level / 2)[:, 0])
+        level: (ahead.quantile(0.5 - level / 2)[:, 0] <= actual) & (actual <= ahead.quantile(0.5 + level / 2)[:, 0])
         for level in (0.5, 0.9)
     }
     return {

@@ -88,9 +88,7 @@ def fit(
     return _maximised(prepared, problem, method, scale, progress, warm)
 
 
-def default_priors(
-    model: Any, data: Any, *, inputs: Any = None, times: Any = None, transform: Any = None
-) -> dict:
+def default_priors(model: Any, data: Any, *, inputs: Any = None, times: Any = None, transform: Any = None) -> dict:
     """The priors that `fit` uses where none are given: weakly informative, on the data's scale.
 
     Args:
@@ -137,9 +135,7 @@ def load(path: str | os.PathLike, *, model: Any = None) -> Fitted:
             return model
         found = json.loads(text) if text else None
         if found is None:
-            raise ValueError(
-                f"{path} holds the fit of a model class of your own: pass it as load(path, model=...)"
-            )
+            raise ValueError(f"{path} holds the fit of a model class of your own: pass it as load(path, model=...)")
         return rebuild(found)
 
     return load_results(path, build)
@@ -154,9 +150,7 @@ def _warm(start: Any, problem: Problem) -> dict[str, Any] | None:
         values = dict(start)
         unknown = [path for path in values if path not in parameters(problem.model)]
         if unknown:
-            raise ValueError(
-                f"start names {unknown}, but the model's parameters are {list(parameters(problem.model))}"
-            )
+            raise ValueError(f"start names {unknown}, but the model's parameters are {list(parameters(problem.model))}")
     else:
         raise TypeError(f"start is an earlier fit or values by path, got {type(start).__name__}")
     return {path: jnp.asarray(values[path]) for path in problem.free if path in values}
@@ -185,9 +179,7 @@ def _common(prepared: Prepared, problem: Problem, model: Any) -> dict[str, Any]:
     }
 
 
-def _maximised(
-    prepared: Prepared, problem: Problem, method: Any, scale: float, progress: bool, warm: Any
-) -> Fitted:
+def _maximised(prepared: Prepared, problem: Problem, method: Any, scale: float, progress: bool, warm: Any) -> Fitted:
     with tqdm(total=method.num_starts, desc="maximising", disable=not progress, leave=False) as bar:
 
         def report(number: int, value: float) -> None:
@@ -237,10 +229,7 @@ def _coefficients(problem: Problem, values: dict[str, Any], found: Optimum) -> d
         return {}
     last = analysis.filter_arrays(problem, values).last
     mean, cov = np.asarray(last.mean), np.asarray(last.cov)
-    return {
-        n: (float(mean[i]), float(np.sqrt(max(cov[i, i], 0.0))))
-        for n, i in zip(names, positions, strict=True)
-    }
+    return {n: (float(mean[i]), float(np.sqrt(max(cov[i, i], 0.0)))) for n, i in zip(names, positions, strict=True)}
 
 
 def _sampled(
@@ -288,9 +277,7 @@ def _sampler_status(draws: Draws, method: NUTS) -> Status:
     return Status(True, f"{count} draws in each of {method.num_chains} chains", details)
 
 
-def _pointwise(
-    prepared: Prepared, problem: Problem, draws: Draws, key: Any, progress: bool
-) -> tuple[dict, dict]:
+def _pointwise(prepared: Prepared, problem: Problem, draws: Draws, key: Any, progress: bool) -> tuple[dict, dict]:
     """Pointwise densities on the original scale, and coefficient draws, for every posterior draw."""
     names, positions = _reported(problem.model)
     shape = next(iter(draws.values.values())).shape[:2]

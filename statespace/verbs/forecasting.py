@@ -7,7 +7,6 @@ import numpy as np
 
 from ..data import future, placeholder
 from ..inference import analysis
-from ..inference.prediction import simulate as simulate_arrays
 from ..inference.problem import stamps
 from ..models.structural import Binding
 from ..results import Fitted, Forecast, labelled_simulation
@@ -72,11 +71,7 @@ def forecast(
     bound, series, transform = _known(model, fitted, data, past_inputs)
     ahead = future(series, horizon=horizon, times=times, inputs=inputs)
     draws = fitted is not None and fitted.draws is not None
-    paths = (
-        num_samples
-        if num_samples is not None
-        else (len(next(iter(flat_draws(fitted).values()))) if draws else 0)
-    )
+    paths = num_samples if num_samples is not None else (len(next(iter(flat_draws(fitted).values()))) if draws else 0)
     if paths and key is None:
         raise ValueError("joint paths are random: pass key=jax.random.key(0) (any integer)")
     if paths < 0:
@@ -84,9 +79,7 @@ def forecast(
     dt = None if series.is_regular else ahead.dt
     steps = stamps(bound, ahead.length, start=series.length, inputs=ahead.inputs, time=ahead.time, dt=dt)
     if draws:
-        problem = problem_of(
-            bound, series, fixed={p: v for p, v in values_of(bound).items() if p not in fitted.draws}
-        )
+        problem = problem_of(bound, series, fixed={p: v for p, v in values_of(bound).items() if p not in fitted.draws})
         values = _resample(flat_draws(fitted), paths, key)
         found = over_draws(
             lambda part, keys: analysis.forecast_arrays(problem, part, steps, keys, 1),
@@ -189,17 +182,13 @@ def simulate(
         (1, 5, 1)
     """
     model = as_model(model)
-    series = placeholder(
-        length, times=times, inputs=inputs, input_columns=model.input_names, names=_names(model)
-    )
-    bound = model.bind(
-        Binding(series.names, series.input_names, series.input_scale(), series.index, series.is_regular)
-    )
+    series = placeholder(length, times=times, inputs=inputs, input_columns=model.input_names, names=_names(model))
+    bound = model.bind(Binding(series.names, series.input_names, series.input_scale(), series.index, series.is_regular))
     require_known(bound, "simulate")
     dt = None if series.is_regular else series.dt
     steps = stamps(bound, series.length, inputs=series.inputs, time=series.time, dt=dt)
     keys = jax.random.split(key, num_samples)
-    states, values = jax.jit(jax.vmap(lambda k: simulate_arrays(bound, steps, k)))(keys)
+    states, values = analysis.simulated_arrays(bound, steps, keys)
     return labelled_simulation(np.asarray(states), np.asarray(values), series, bound.state_names)
 
 

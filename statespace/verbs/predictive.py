@@ -64,9 +64,7 @@ def prior_predictive(
         path: np.asarray(problem.priors[path].sample(k, (num_samples,)))
         for path, k in zip(problem.free, keys, strict=False)
     }
-    paths = over_draws(
-        lambda part, k: analysis.unrolled_arrays(problem, part, k), draws, path_key, False, "prior"
-    )
+    paths = over_draws(lambda part, k: analysis.unrolled_arrays(problem, part, k), draws, path_key, False, "prior")
     values = np.asarray(prepared.transform.inverse(paths))
     made = labelled_values(values, prepared.series)
     extra = {p: (("sample", *(f"{p}_dim_{i}" for i in range(v.ndim - 1))), v) for p, v in draws.items()}

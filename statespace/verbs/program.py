@@ -63,9 +63,7 @@ def observe(
     if batch or traced(y):
         return _observe_arrays(name, model, jnp.asarray(y), len(batch), inputs, mask)
     series = as_series(y, inputs, times, input_columns=model.input_names)
-    present = (
-        series.mask if mask is None else series.mask & np.reshape(np.asarray(mask, bool), series.mask.shape)
-    )
+    present = series.mask if mask is None else series.mask & np.reshape(np.asarray(mask, bool), series.mask.shape)
     value = series.values[:, 0] if series.univariate else series.values
     seen = None if present.all() else present.reshape(value.shape)
     return numpyro.sample(name, _law(model, series, seen), obs=jnp.asarray(value))
@@ -77,15 +75,9 @@ def _law(model: Any, series: Series, mask: Any) -> StateSpaceDistribution:
     with jax.ensure_compile_time_eval():
         dt = None if series.is_regular else series.dt
         steps = stamps(bound, series.length, inputs=series.inputs, time=series.time, dt=dt)
-        full = (
-            jnp.ones(series.mask.shape, bool)
-            if mask is None
-            else jnp.asarray(mask).reshape(series.mask.shape)
-        )
+        full = jnp.ones(series.mask.shape, bool) if mask is None else jnp.asarray(mask).reshape(series.mask.shape)
     diffuse = diffuse_length(bound, full, steps)
-    return StateSpaceDistribution(
-        bound, steps, mask=mask, univariate=series.univariate, diffuse_steps=diffuse
-    )
+    return StateSpaceDistribution(bound, steps, mask=mask, univariate=series.univariate, diffuse_steps=diffuse)
 
 
 def _observe_arrays(name: str, model: Any, y: Any, rank: int, inputs: Any, mask: Any) -> Any:

@@ -32,9 +32,7 @@ def over_draws(
     chunk = min(_CHUNK, count)
     starts = list(range(0, count, chunk))
     keys = jax.random.split(key, count)
-    padded = (
-        np.arange(len(starts) * chunk) % count
-    )  # the last chunk is filled up, so that one size is compiled
+    padded = np.arange(len(starts) * chunk) % count  # the last chunk is filled up, so that one size is compiled
 
     def one(start: int) -> Any:
         rows = padded[start : start + chunk]

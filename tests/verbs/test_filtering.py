@@ -101,9 +101,7 @@ def test_several_series_own_or_share():
     separate = sum(ss.log_likelihood(own, y[c]) for c in y)
     assert ss.log_likelihood(own, y) == pytest.approx(separate, abs=1e-9)
     shared = (
-        ss.Common(ss.LocalLevel(1.0), weights=[2.0])
-        + ss.LocalLevel(0.0, name="offset", series="b")
-        + ss.Noise(1.0)
+        ss.Common(ss.LocalLevel(1.0), weights=[2.0]) + ss.LocalLevel(0.0, name="offset", series="b") + ss.Noise(1.0)
     )
     found = ss.smooth(shared, y)
     assert found.state_names == ("level", "offset")

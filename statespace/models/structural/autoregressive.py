@@ -11,7 +11,7 @@ from numpyro.distributions import constraints
 
 from ...core.constraints import StationaryTransform, stationary
 from ...core.linalg import banded_shift
-from ...core.parameters import param
+from ...core.parameters import Unknown, param
 from ...core.step import Step
 from ..initial import InitialLaw
 from .component import AbstractComponent, Binding, check_initial, check_regular
@@ -41,10 +41,10 @@ class AutoRegressive(AbstractComponent):
     Reference: Durbin and Koopman (2012), section 3.4; start: Lyapunov equation, their eq. 5.38.
     """
 
-    coefficients: Float[Array, "*batch order"] | None = param(
+    coefficients: Float[Array, "*batch order"] | Unknown = param(
         stationary, shape=lambda self: (self.order,), prior=lambda self, scale: _stationary_prior(self.order)
     )
-    scale: Float[Array, "*batch"] | None = param(constraints.positive, unit="data", prior=scale_prior(0.5))
+    scale: Float[Array, "*batch"] | Unknown = param(constraints.positive, unit="data", prior=scale_prior(0.5))
     start: InitialLaw | None
     order: int = eqx.field(static=True)
     name: str = eqx.field(static=True)
@@ -63,9 +63,7 @@ class AutoRegressive(AbstractComponent):
         if order < 1:
             raise ValueError(f"an autoregression has order 1 or more, got {order}")
         if coefficients is not None and np.shape(coefficients)[-1:] != (order,):
-            raise ValueError(
-                f"{name} of order {order} needs {order} coefficients, got shape {np.shape(coefficients)}"
-            )
+            raise ValueError(f"{name} of order {order} needs {order} coefficients, got shape {np.shape(coefficients)}")
         self.coefficients, self.scale, self.order = coefficients, scale, order
         self.name, self.series = name, series
         self.start = check_initial(initial, order, name)

@@ -10,7 +10,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 from numpyro.distributions import constraints
 
-from ...core.parameters import param, with_fields
+from ...core.parameters import Unknown, param, with_fields
 from ...core.step import Step
 from ..initial import InitialLaw
 from .component import AbstractComponent, Binding
@@ -35,7 +35,7 @@ class Common(AbstractComponent):
     """
 
     component: AbstractComponent
-    free_weights: Float[Array, "*batch others"] | None = param(
+    free_weights: Float[Array, "*batch others"] | Unknown = param(
         constraints.real_vector,
         shape=lambda self: (self.count - 1,),
         prior=lambda self, scale: dist.Normal(jnp.ones(self.count - 1), 1.0).to_event(1),
@@ -45,9 +45,7 @@ class Common(AbstractComponent):
     name: str = eqx.field(static=True)
     series: str | None = eqx.field(static=True)
 
-    def __init__(
-        self, component: AbstractComponent, *, weights: Sequence[float] | Any = None, name: str | None = None
-    ):
+    def __init__(self, component: AbstractComponent, *, weights: Sequence[float] | Any = None, name: str | None = None):
         self.component, self.free_weights = component, weights
         self.count = 1 if weights is None else np.shape(weights)[-1] + 1
         self.name, self.series = component.name if name is None else name, ""
@@ -71,9 +69,7 @@ class Common(AbstractComponent):
         """The shared component tied to the data, with a weight for each series."""
         count = len(binding.series)
         if self.free_weights is not None and self.count != count:
-            raise ValueError(
-                f"{self.name} has {self.count - 1} weights but there are {count} series: give {count - 1}"
-            )
+            raise ValueError(f"{self.name} has {self.count - 1} weights but there are {count} series: give {count - 1}")
         return with_fields(self, component=self.component.bind(binding), count=count)
 
     def initial_law(self, step: Step) -> InitialLaw:

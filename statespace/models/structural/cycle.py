@@ -9,7 +9,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 from numpyro.distributions import constraints
 
-from ...core.parameters import param
+from ...core.parameters import Unknown, param
 from ...core.step import Step
 from ..initial import InitialLaw
 from .component import AbstractComponent, Binding, check_initial, check_regular
@@ -42,15 +42,15 @@ class Cycle(AbstractComponent):
     Reference: Durbin and Koopman (2012), eq. 3.13; Harvey (1989), section 2.3.
     """
 
-    period: Float[Array, "*batch"] | None = param(
+    period: Float[Array, "*batch"] | Unknown = param(
         lambda self: constraints.interval(*self.period_bounds), prior=lambda self, scale: self.period_prior()
     )
-    damping: Float[Array, "*batch"] | None = param(
+    damping: Float[Array, "*batch"] | Unknown = param(
         constraints.unit_interval,
         prior=lambda self, scale: dist.Beta(4.0, 1.5),
         active=lambda self: self.damped,
     )
-    scale: Float[Array, "*batch"] | None = param(constraints.positive, unit="data", prior=scale_prior(0.3))
+    scale: Float[Array, "*batch"] | Unknown = param(constraints.positive, unit="data", prior=scale_prior(0.3))
     start: InitialLaw | None
     period_bounds: tuple[float, float] = eqx.field(static=True)
     damped: bool = eqx.field(static=True)
@@ -73,9 +73,7 @@ class Cycle(AbstractComponent):
         if not 2 <= lower < upper:
             raise ValueError(f"period_bounds must satisfy 2 <= lower < upper, got {period_bounds}")
         if damping is not None and not damped:
-            raise ValueError(
-                "a cycle that is not damped has damping 1: leave damping out, or set damped=True"
-            )
+            raise ValueError("a cycle that is not damped has damping 1: leave damping out, or set damped=True")
         self.period, self.damping, self.scale = period, damping, scale
         self.period_bounds, self.damped = (float(lower), float(upper)), damped
         self.name, self.series = name, series
@@ -85,9 +83,7 @@ class Cycle(AbstractComponent):
         """Log-normal around the geometric middle of the bounds, cut off at them."""
         lower, upper = (math.log(bound) for bound in self.period_bounds)
         inner = dist.TruncatedNormal(0.5 * (lower + upper), 0.5 * (upper - lower), low=lower, high=upper)
-        return dist.TransformedDistribution(
-            inner, dist.transforms.ExpTransform(constraints.interval(lower, upper))
-        )
+        return dist.TransformedDistribution(inner, dist.transforms.ExpTransform(constraints.interval(lower, upper)))
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -112,9 +108,7 @@ class Cycle(AbstractComponent):
         if not self.damped:
             return InitialLaw.diffuse_law(2)
         variance = self.scale**2 / ((1 - self.damping) * (1 + self.damping))
-        return InitialLaw(
-            jnp.zeros(2, variance.dtype), variance * jnp.eye(2, dtype=variance.dtype), (False, False)
-        )
+        return InitialLaw(jnp.zeros(2, variance.dtype), variance * jnp.eye(2, dtype=variance.dtype), (False, False))
 
     def propagate(self, x: Float[Array, "2 *columns"], step: Step) -> Float[Array, "2 *columns"]:
         """Apply the block's transition along the leading axis."""

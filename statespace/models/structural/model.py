@@ -104,17 +104,14 @@ class Structural(AbstractLinearGaussian, Addable):
 
     def propagate(self, x: Float[Array, "state *columns"], step: Step) -> Float[Array, "state *columns"]:
         """Apply each component's transition to its block."""
-        return jnp.concatenate(
-            [c.propagate(b, step) for c, b in zip(self.components, self._blocks(x), strict=True)]
-        )
+        return jnp.concatenate([c.propagate(b, step) for c, b in zip(self.components, self._blocks(x), strict=True)])
 
     def transition_matrices(self, step: Step) -> TransitionMatrices:
         """A zero offset, and the components' noise factors side by side."""
         factors = [component.noise_factor(step) for component in self.components]
         columns = [factor.shape[1] for factor in factors]
         rows = [
-            jnp.pad(factor, ((0, 0), (sum(columns[:i]), sum(columns[i + 1 :]))))
-            for i, factor in enumerate(factors)
+            jnp.pad(factor, ((0, 0), (sum(columns[:i]), sum(columns[i + 1 :])))) for i, factor in enumerate(factors)
         ]
         factor = jnp.concatenate(rows)
         return TransitionMatrices(jnp.zeros(factor.shape[0], factor.dtype), factor)
@@ -161,7 +158,5 @@ def as_sum(*terms: Any) -> Structural:
         else:
             raise TypeError(f"a model is a sum of components, got {type(term).__name__}: {term!r}")
     if len(observing) > 1:
-        raise ValueError(
-            "exactly one term observes, but a second Noise() (or other observing term) was added"
-        )
+        raise ValueError("exactly one term observes, but a second Noise() (or other observing term) was added")
     return Structural(tuple(components), observing[0] if observing else None)

@@ -8,7 +8,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 from numpyro.distributions import constraints
 
-from ...core.parameters import param, with_fields
+from ...core.parameters import Unknown, param, with_fields
 from .component import AbstractObservation, Binding
 
 
@@ -33,15 +33,13 @@ class Noise(AbstractObservation):
         0.5
     """
 
-    scale: Float[Array, "..."] | None = param(
-        lambda self: (
-            constraints.positive if self.count == 1 else constraints.independent(constraints.positive, 1)
-        ),
+    scale: Float[Array, "..."] | Unknown = param(
+        lambda self: constraints.positive if self.count == 1 else constraints.independent(constraints.positive, 1),
         unit="data",
         shape=lambda self: () if self.count == 1 else (self.count,),
         prior=lambda self, scale: self._scale_prior(scale),
     )
-    correlation: Float[Array, "*batch series series"] | None = param(
+    correlation: Float[Array, "*batch series series"] | Unknown = param(
         constraints.corr_cholesky,
         shape=lambda self: (self.count, self.count),
         prior=lambda self, scale: dist.LKJCholesky(self.count, 2.0),
@@ -51,9 +49,7 @@ class Noise(AbstractObservation):
     count: int = eqx.field(static=True)
     name: str = eqx.field(static=True)
 
-    def __init__(
-        self, scale: Any = None, *, correlated: bool = False, correlation: Any = None, name: str = "noise"
-    ):
+    def __init__(self, scale: Any = None, *, correlated: bool = False, correlation: Any = None, name: str = "noise"):
         if correlation is not None and not correlated:
             raise ValueError("a correlation belongs to correlated=True")
         self.scale, self.correlated, self.correlation, self.name = scale, correlated, correlation, name

@@ -10,7 +10,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float, Int
 from numpyro.distributions import constraints
 
-from ...core.parameters import param, with_fields
+from ...core.parameters import Unknown, param, with_fields
 from ...core.step import Step
 from ..initial import InitialLaw
 from .component import AbstractComponent, Binding, check_initial, unique
@@ -41,7 +41,7 @@ class Regression(AbstractComponent):
     Reference: Durbin and Koopman (2012), section 3.6.
     """
 
-    scale: Float[Array, "*batch columns"] | None = param(
+    scale: Float[Array, "*batch columns"] | Unknown = param(
         constraints.independent(constraints.positive, 1),
         unit="data",
         shape=lambda self: (len(self.columns),),
@@ -128,9 +128,7 @@ class Regression(AbstractComponent):
     def loading(self, step: Step) -> Float[Array, " columns"]:
         """The inputs at this stamp."""
         if step.inputs is None:
-            raise ValueError(
-                f"{self.name} reads {', '.join(map(repr, self.columns))}, but no inputs= were given"
-            )
+            raise ValueError(f"{self.name} reads {', '.join(map(repr, self.columns))}, but no inputs= were given")
         positions = range(len(self.columns)) if self.positions is None else self.positions
         return jnp.stack([step.inputs[i] for i in positions])
 
@@ -219,9 +217,7 @@ class Intervention(AbstractComponent):
     def loading(self, step: Step) -> Float[Array, " 1"]:
         """1 while the effect applies, else 0."""
         if self.position is None:
-            raise ValueError(
-                f"{self.name} is at {self.at!r}: a date needs data with dates, or give a position"
-            )
+            raise ValueError(f"{self.name} is at {self.at!r}: a date needs data with dates, or give a position")
         reached = step.index >= self.position if self.kind == "step" else step.index == self.position
         return jnp.where(reached, 1.0, 0.0)[None]
 

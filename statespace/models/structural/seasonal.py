@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from numpyro.distributions import constraints
 
 from ...core.linalg import banded_shift
-from ...core.parameters import param
+from ...core.parameters import Unknown, param
 from ...core.step import Step
 from ..initial import InitialLaw
 from .component import AbstractComponent, Binding, check_initial, check_regular
@@ -52,7 +52,7 @@ class Seasonal(AbstractComponent):
     Reference: Durbin and Koopman (2012), eqs. 3.3 and 3.7.
     """
 
-    scale: Float[Array, "*batch"] | None = param(constraints.positive, unit="data", prior=scale_prior(0.1))
+    scale: Float[Array, "*batch"] | Unknown = param(constraints.positive, unit="data", prior=scale_prior(0.1))
     start: InitialLaw | None
     period: float = eqx.field(static=True)
     form: str = eqx.field(static=True)

@@ -8,7 +8,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 from numpyro.distributions import constraints
 
-from ...core.parameters import param
+from ...core.parameters import Unknown, param
 from ...core.step import Step
 from ..initial import InitialLaw
 from .component import AbstractComponent, check_initial
@@ -37,7 +37,7 @@ class LocalLevel(AbstractComponent):
     Reference: Durbin and Koopman (2012), section 2.1.
     """
 
-    scale: Float[Array, "*batch"] | None = param(constraints.positive, unit="data", prior=scale_prior(0.5))
+    scale: Float[Array, "*batch"] | Unknown = param(constraints.positive, unit="data", prior=scale_prior(0.5))
     start: InitialLaw | None = None
     name: str = eqx.field(static=True, default="level")
     series: str | None = eqx.field(static=True, default=None)
@@ -101,12 +101,8 @@ class LocalLinearTrend(AbstractComponent):
     Reference: Durbin and Koopman (2012), eq. 3.2.
     """
 
-    level_scale: Float[Array, "*batch"] | None = param(
-        constraints.positive, unit="data", prior=scale_prior(0.5)
-    )
-    slope_scale: Float[Array, "*batch"] | None = param(
-        constraints.positive, unit="data", prior=scale_prior(0.05)
-    )
+    level_scale: Float[Array, "*batch"] | Unknown = param(constraints.positive, unit="data", prior=scale_prior(0.5))
+    slope_scale: Float[Array, "*batch"] | Unknown = param(constraints.positive, unit="data", prior=scale_prior(0.05))
     start: InitialLaw | None = None
     name: str = eqx.field(static=True, default="trend")
     series: str | None = eqx.field(static=True, default=None)
