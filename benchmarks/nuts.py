@@ -91,7 +91,8 @@ def main():
         warm = min((timed(run, other, seed) for seed in (1, 2, 3)), key=lambda t: t[1])
         table[name] = (cold, warm)
         print(
-            f"{name:22s} cold {cold[0]:6.2f} s wall {cold[1]:6.2f} s CPU   warm {warm[0]:6.2f} s wall {warm[1]:6.2f} s CPU"
+            f"{name:22s} cold {cold[0]:6.2f} s wall {cold[1]:6.2f} s CPU   "
+            f"warm {warm[0]:6.2f} s wall {warm[1]:6.2f} s CPU"
         )
     for name, (cold, warm) in table.items():
         if name != "statespace":

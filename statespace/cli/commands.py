@@ -78,8 +78,8 @@ def info(options: argparse.Namespace) -> None:
 
 
 def as_text(table: Any) -> str:
-    """A summary table as text, no column left out."""
-    return table.to_string() if isinstance(table, pd.DataFrame) else str(table)
+    """A summary table as text: every column, four significant digits."""
+    return table.to_string(float_format="{:.4g}".format) if isinstance(table, pd.DataFrame) else str(table)
 
 
 def _method(options: argparse.Namespace) -> tuple[Any, Any]:

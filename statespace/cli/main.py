@@ -90,7 +90,7 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
     )
     demo.add_argument("--out", type=Path, default=Path("statespace-demo"), metavar="DIR", help="folder to write into")
     demo.add_argument(
-        "--samples", type=_count, default=400, metavar="N", help="draws in each of four chains (%(default)s)"
+        "--samples", type=_count, default=500, metavar="N", help="draws in each of four chains (%(default)s)"
     )
 
 

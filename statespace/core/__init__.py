@@ -1,0 +1,1 @@
+"""What filters and models are made of: beliefs, steps, scans, parameters and linear algebra."""

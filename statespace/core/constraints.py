@@ -63,16 +63,18 @@ def autoregressive_coefficients(partial):
 class StationaryTransform(ParameterFreeTransform):
     """Real vectors to stationary autoregressions: tanh to partial autocorrelations, then Levinson."""
 
-    domain = constraints.real_vector
-    codomain = stationary
+    domain = constraints.real_vector  # pyright: ignore[reportAssignmentType]  NumPyro declares a property
+    codomain = stationary  # pyright: ignore[reportAssignmentType]
 
     def __call__(self, x):
+        """The coefficients at a real vector."""
         return autoregressive_coefficients(jnp.tanh(x))
 
     def _inverse(self, y):
         return jnp.arctanh(partial_autocorrelations(y))
 
     def log_abs_det_jacobian(self, x, y, intermediates=None):
+        """The logarithm of the absolute determinant of the Jacobian at x."""
         # d tanh contributes 1 - r_k^2; the step of order k contributes the determinant of I - r_k J
         partial = jnp.tanh(x)
         tail = jnp.log1p(-(partial**2))

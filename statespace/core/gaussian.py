@@ -7,7 +7,7 @@ and a missing element is simply passed over. The exact diffuse step is that of K
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,8 @@ from .belief import DiffuseGaussian, Gaussian
 from .linalg import matmul, reflect
 
 LOG_2PI = 1.8378770664093453
+
+Belief = TypeVar("Belief", Gaussian, DiffuseGaussian)
 
 
 class Element(NamedTuple):
@@ -42,11 +44,11 @@ class Element(NamedTuple):
 
 
 def predict(
-    belief: Gaussian | DiffuseGaussian,
+    belief: Belief,
     propagate: Callable[[Array], Array],
     offset: Float[Array, " state"],
     noise_cov: Float[Array, "state state"],
-) -> Gaussian | DiffuseGaussian:
+) -> Belief:
     """The law of F x + c + w, w ~ N(0, Q), where `propagate` applies F along the leading axis."""
     mean = propagate(belief.mean) + offset
     cov = jax.vmap(propagate)(propagate(belief.cov)) + noise_cov

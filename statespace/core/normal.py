@@ -28,7 +28,7 @@ class FactorNormal(Distribution):
     """
 
     arg_constraints = {"loc": constraints.real_vector}  # noqa: RUF012 (NumPyro's own convention)
-    support = constraints.real_vector
+    support = constraints.real_vector  # pyright: ignore[reportAssignmentType]  NumPyro declares a property
     reparametrized_params = ["loc", "factor"]  # noqa: RUF012
     pytree_data_fields = ("loc", "factor")
     pytree_aux_fields = ("diffuse",)

@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PyTree, Shaped
 
 
@@ -42,8 +43,8 @@ def make_steps(
     length: int,
     *,
     start: int | Int[Array, ""] = 0,
-    time: Float[Array, " time"] | None = None,
-    dt: Float[Array, " time"] | None = None,
+    time: Float[Array, " time"] | Float[np.ndarray, " time"] | None = None,
+    dt: Float[Array, " time"] | Float[np.ndarray, " time"] | None = None,
     inputs: Shaped[Array, "time inputs"] | None = None,
     schedule: PyTree = None,
 ) -> Step:

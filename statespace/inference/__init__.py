@@ -1,0 +1,1 @@
+"""Ways of learning from data: filters, smoothers, optimisation and sampling."""

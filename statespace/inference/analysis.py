@@ -231,8 +231,11 @@ def mean_smoother_arrays(problem: Problem, draws: dict[str, Array]) -> SmootherA
         second = {k: found.component_var[k] + v**2 for k, v in moved.items()}
         cov = found.cov + shift[:, :, None] * shift[:, None, :]
         loo = found.loo_mean - first.loo_mean
-        where = lambda s: (s.mean, s.cov, s.component_mean, s.component_var, s.loo_mean, s.loo_sd)
-        return eqx.tree_at(where, found, (shift, cov, moved, second, loo, found.loo_sd**2 + loo**2))
+        return eqx.tree_at(
+            lambda s: (s.mean, s.cov, s.component_mean, s.component_var, s.loo_mean, s.loo_sd),
+            found,
+            (shift, cov, moved, second, loo, found.loo_sd**2 + loo**2),
+        )
 
     def add(total, values):
         return jax.tree.map(jnp.add, total, spread(smoother_arrays(problem, values))), None

@@ -1,14 +1,14 @@
 """The bridge to NumPyro: a state-space model's marginal likelihood as a distribution of the data."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 from numpyro.distributions import Distribution, constraints
 
-from ..core.parameters import batch_shape, parameters, replace, unknown
+from ..core.parameters import batch_shape, is_traced, parameters, replace, unknown
 from ..core.step import Step
 from ..models.structural import Structural
 from . import kalman
@@ -82,7 +82,7 @@ class StateSpaceDistribution(Distribution):
 
         return jax.vmap(one)(repeated, y, mask).reshape(shape)
 
-    def _matrices(self, value: Array | None, shape: tuple[int, ...]) -> Array | None:
+    def _matrices(self, value: Any, shape: tuple[int, ...]) -> Any:
         """Values (or a mask) as a stack of (time, series) matrices over the batch."""
         if value is None:
             return None
@@ -107,7 +107,7 @@ def _log_prob(model: Any, y: Array, mask: Array | None, law: StateSpaceDistribut
 def _repeated(model: Any, shape: tuple[int, ...]) -> dict[str, Array]:
     """Each parameter's value repeated over a batch shape, with one leading axis."""
     return {
-        path: jnp.broadcast_to(p.value, (*shape, *p.shape)).reshape(-1, *p.shape)
+        path: jnp.broadcast_to(cast(Array, p.value), (*shape, *p.shape)).reshape(-1, *p.shape)
         for path, p in parameters(model).items()
     }
 
@@ -117,18 +117,14 @@ def diffuse_length(model: Any, mask: Any, steps: Step) -> int | None:
 
     For a sum of components the length does not depend on the parameters' values, so stand-ins serve.
     """
-    if not isinstance(model, Structural) or _traced(mask) or any(map(_traced, jax.tree.leaves(steps))):
+    if not isinstance(model, Structural) or is_traced(mask) or any(map(is_traced, jax.tree.leaves(steps))):
         return None
     with jax.ensure_compile_time_eval():
         found = parameters(model).items()
-        open_ = {path: None for path, p in found if _traced(p.value) or p.batch_shape}
+        open_ = {path: None for path, p in found if is_traced(p.value) or p.batch_shape}
         blank = replace(model, open_)
         blank = replace(blank, start_values(blank, tuple(unknown(blank)), 1.0))
-        if any(map(_traced, jax.tree.leaves(blank))):
+        if any(map(is_traced, jax.tree.leaves(blank))):
             return None
         mask = jnp.all(mask.reshape(-1, *mask.shape[-2:]), axis=0) if mask.ndim > 2 else mask
         return kalman.diffuse_length(blank, mask, steps)
-
-
-def _traced(value: Any) -> bool:
-    return isinstance(value, jax.core.Tracer)

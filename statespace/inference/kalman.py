@@ -5,6 +5,7 @@ and their sources. The diffuse phase, whose length depends on which elements are
 parameters' values, is run for a given number of stamps and the cheaper recursion after it.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -109,7 +110,10 @@ class KalmanRecursion:
     def update(self, belief: Any, slot: Slot) -> tuple[Any, Element]:
         """Condition on the slot's elements one after another."""
         seen = self.observation(slot)
-        step = gaussian.update_element if isinstance(belief, Gaussian) else gaussian.update_element_diffuse
+        diffuse = not isinstance(belief, Gaussian)
+        step: Callable[..., tuple[Any, Element]] = (
+            gaussian.update_element_diffuse if diffuse else gaussian.update_element
+        )
         elements = []
         for i in range(seen.values.shape[0]):
             present = None if slot.mask is None else slot.mask[i]
@@ -121,7 +125,7 @@ class KalmanRecursion:
 class Likelihood(KalmanRecursion):
     """The recursion that keeps innovations and variances only."""
 
-    def update(self, belief: Any, slot: Slot) -> tuple[Any, tuple[Array, Array, Array, Array]]:
+    def update(self, belief: Any, slot: Slot) -> tuple[Any, tuple[Array, Array, Array | None, Array | None]]:
         """Condition on the slot's elements; keep what the log-likelihood needs."""
         belief, e = super().update(belief, slot)
         return belief, (e.innovation, e.variance, e.present, e.diffuse)

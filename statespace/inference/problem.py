@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 from numpyro.distributions import Distribution, biject_to
 
 from ..core.belief import Gaussian
-from ..core.parameters import batch_shape, check_paths, constrain, log_jacobian, parameters, replace, unknown
+from ..core.parameters import batch_shape, check_paths, constrain, is_traced, log_jacobian, parameters, replace, unknown
 from ..core.step import Step, make_steps
 from . import kalman
 
@@ -151,14 +151,14 @@ def stamps(
     length: int,
     *,
     start: int = 0,
-    inputs: np.ndarray | None = None,
+    inputs: np.ndarray | Array | None = None,
     time: np.ndarray | None = None,
     dt: np.ndarray | None = None,
 ) -> Step:
     """The steps of a model's stamps from position `start` on; `dt` is None on a regular series."""
     dtype = jnp.result_type(float)
-    inputs = None if inputs is None else jnp.asarray(inputs, dtype)
-    return make_steps(length, start=start, time=time, dt=dt, inputs=inputs, schedule=getattr(model, "schedule", None))
+    values = None if inputs is None else jnp.asarray(inputs, dtype)
+    return make_steps(length, start=start, time=time, dt=dt, inputs=values, schedule=getattr(model, "schedule", None))
 
 
 def start_values(model: Any, free: tuple[str, ...], scale: float) -> dict[str, Array]:
@@ -227,6 +227,7 @@ __all__ = [
     "Problem",
     "batch_shape",
     "default_priors",
+    "is_traced",
     "make_problem",
     "merge_priors",
     "parameters",

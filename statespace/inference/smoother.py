@@ -9,7 +9,7 @@ leave-one-out form follows from r and N being the score and information of the o
 u = S^-1 (y - mean) and D the diagonal block of S^-1, y_t given the rest is N(y_t - D^-1 u, D^-1).
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import equinox as eqx
 import jax
@@ -119,7 +119,7 @@ def _cross(recursion: KalmanRecursion, score: Score, slot: Slot) -> Score:
     def pull(x: Array) -> Array:
         return transpose(x)[0]
 
-    def both(n: Array | None) -> Array | None:
+    def both(n: Any) -> Any:
         return None if n is None else symmetrise(jax.vmap(pull)(jax.vmap(pull)(n).T))
 
     r1 = None if score.r1 is None else pull(score.r1)
@@ -155,14 +155,19 @@ def _element(score: Score, e: Element, z: Array, u: Array, nk: Array, d: Array, 
     n = score.n - z[:, None] * nk[None] - nk[:, None] * z[None] + z[:, None] * z[None] * d
     if score.r1 is None:
         return Score(r, n)
-    k, k1 = e.gain, e.second_gain
+    k = e.gain
+    r1, n1, n2, k1 = cast(tuple[Array, ...], (score.r1, score.n1, score.n2, e.second_gain))  # all, or none
     weight = jnp.where(diffuse, 1.0 / e.variance, 0.0)
     weight2 = jnp.where(diffuse, -e.finite / e.variance**2, 0.0)
-    r1 = score.r1 + z * (weight * e.innovation - jnp.sum(k * score.r1) - jnp.sum(k1 * score.r))
-    n1, n2 = _reduce(score.n1, z, k, weight), _reduce(score.n2, z, k, weight2)
-    n1 = n1 + _mix(score.n, z, k, k1)
-    n2 = n2 + _mix(score.n1, z, k, k1) + z[:, None] * z[None] * jnp.sum(k1 * jnp.sum(score.n * k1, axis=1))
-    return Score(r, n, r1, n1, n2)
+    return Score(
+        r,
+        n,
+        r1 + z * (weight * e.innovation - jnp.sum(k * r1) - jnp.sum(k1 * score.r)),
+        _reduce(n1, z, k, weight) + _mix(score.n, z, k, k1),
+        _reduce(n2, z, k, weight2)
+        + _mix(n1, z, k, k1)
+        + z[:, None] * z[None] * jnp.sum(k1 * jnp.sum(score.n * k1, axis=1)),
+    )
 
 
 def _reduce(n: Array, z: Array, k: Array, weight: Array) -> Array:
@@ -187,9 +192,10 @@ def _moments(belief: Gaussian | DiffuseGaussian, score: Score) -> tuple[Array, A
     if isinstance(belief, DiffuseGaussian):
         a = belief.factor
         inf = a @ a.T
-        mean = mean + inf @ score.r1
-        mixed = inf @ score.n1 @ p
-        cov = cov - mixed - mixed.T - inf @ score.n2 @ inf
+        r1, n1, n2 = cast(tuple[Array, ...], (score.r1, score.n1, score.n2))
+        mean = mean + inf @ r1
+        mixed = inf @ n1 @ p
+        cov = cov - mixed - mixed.T - inf @ n2 @ inf
     return mean, symmetrise(cov)
 
 

@@ -1,0 +1,1 @@
+"""What a state-space model is, and the models of the library."""

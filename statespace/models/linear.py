@@ -177,7 +177,8 @@ class LinearGaussian(AbstractLinearGaussian):
         found = {f: getattr(self, f) for f, rank in ranks.items() if getattr(self, f) is not None}
         return {f: v for f, v in found.items() if v.ndim == ranks[f] + 1} or None
 
-    def _at(self, field: str, step: Step) -> Array | None:
+    def _at(self, field: str, step: Step) -> Any:
+        """A field's array at a step; None for an optional one that was not given."""
         if step.schedule is not None and field in step.schedule:
             return step.schedule[field]
         return getattr(self, field)

@@ -1,31 +1,36 @@
 """What the two generations of ArviZ do differently."""
 
-from typing import Any
+import warnings
+from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
 
+def load_arviz() -> Any:
+    """The module, without the notice that ArviZ 0.23 gives about ArviZ 1: both are supported here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, message=r"\s*ArviZ is undergoing")
+        import arviz
+    return arviz
+
+
 def has_inference_data() -> bool:
     """Whether the installed ArviZ is older than 1 and reads InferenceData rather than DataTree."""
-    import arviz as az
-
-    return int(az.__version__.split(".")[0]) < 1
+    return int(load_arviz().__version__.split(".")[0]) < 1
 
 
 def to_arviz(tree: xr.DataTree) -> Any:
     """The tree as the installed ArviZ reads it: InferenceData below ArviZ 1, the DataTree itself from 1 on."""
     if not has_inference_data():
         return tree
-    import arviz as az
-
-    return az.InferenceData(**{name: node.to_dataset() for name, node in tree.children.items()})
+    groups = {name: node.to_dataset() for name, node in tree.children.items()}
+    return load_arviz().InferenceData(**groups, warn_on_custom_groups=False)
 
 
 def summary_table(posterior: xr.Dataset) -> pd.DataFrame:
     """ArviZ's summary of a posterior, numbers unrounded."""
-    import arviz as az
-
-    if has_inference_data():
-        return az.summary(az.InferenceData(posterior=posterior), round_to="none")
-    return az.summary(xr.DataTree.from_dict({"posterior": posterior}), round_to="none")
+    given = to_arviz(xr.DataTree.from_dict({"posterior": posterior}))
+    with np.errstate(invalid="ignore", divide="ignore"):  # r_hat of chains that do not move
+        return cast(pd.DataFrame, load_arviz().summary(given, round_to="none"))

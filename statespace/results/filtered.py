@@ -73,7 +73,7 @@ class Filtered:
     @property
     def sd(self) -> NDArray[np.float64]:
         """Filtered standard deviations, (time, state)."""
-        return np.sqrt(np.diagonal(self.cov, axis1=1, axis2=2))
+        return np.sqrt(np.maximum(np.diagonal(self.cov, axis1=1, axis2=2), 0.0))
 
     def to_xarray(self) -> xr.Dataset:
         """All arrays with their coordinates."""

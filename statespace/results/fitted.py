@@ -3,7 +3,7 @@
 import os
 import warnings
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -124,21 +124,20 @@ class Fitted:
         optimisation it has estimates, standard errors and 95 % intervals; its `attrs` hold the log-likelihood,
         the criteria and the status, and what did not converge is warned about.
         """
-        return self._sampled_summary() if self.draws is not None else self._point_summary()
+        return self._point_summary() if self.draws is None else self._sampled_summary(self.draws)
 
-    def _sampled_summary(self) -> pd.DataFrame:
-        table = summary_table(groups.posterior(self.draws, self.coefficients))
-        self._warn(table)
+    def _sampled_summary(self, draws: dict[str, NDArray[np.float64]]) -> pd.DataFrame:
+        table = summary_table(groups.posterior(draws, self.coefficients))
+        self._warn(table, chains=len(next(iter(draws.values()))))
         return table
 
-    def _warn(self, table: pd.DataFrame) -> None:
+    def _warn(self, table: pd.DataFrame, chains: int) -> None:
         divergences = int(self.sample_stats["diverging"].sum()) if "diverging" in self.sample_stats else 0
         depth = self.status.details.get("max_tree_depth")
-        chains = len(next(iter(self.draws.values())))
         deep = (
             int((self.sample_stats["tree_depth"] >= depth).sum()) if depth and "tree_depth" in self.sample_stats else 0
         )
-        rhat, ess = table["r_hat"].max(), table[["ess_bulk", "ess_tail"]].min().min()
+        rhat, ess = cast(tuple[float, float], (table["r_hat"].max(), table[["ess_bulk", "ess_tail"]].min().min()))
         if divergences:
             _caution(f"{divergences} transitions diverged: raise target_accept, or give tighter priors")
         if deep:

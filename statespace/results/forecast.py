@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,8 @@ class Forecast:
     """Predictions of the stamps after a series, on its original scale.
 
     Each value's law is a normal, or an equal mixture of normals over posterior draws, carried through the
-    inverse of the transform.
+    inverse of the transform. Box-Cox with a negative exponent reaches infinity with positive probability: there
+    mean and standard deviation are infinite, while the quantiles are finite.
 
     Attributes:
         series: The history, on the model's scale.
@@ -85,8 +86,10 @@ class Forecast:
     def sd(self) -> NDArray[np.float64]:
         """Standard deviations, (horizon, series)."""
         if isinstance(self.transform, Identity):
-            return np.sqrt(np.diagonal(self.cov_t, axis1=1, axis2=2))
-        return np.sqrt(np.maximum(self._moment(2) - self._moment(1) ** 2, 0.0))
+            return np.sqrt(np.maximum(np.diagonal(self.cov_t, axis1=1, axis2=2), 0.0))
+        mean, square = self._moment(1), self._moment(2)
+        finite = np.isfinite(square)
+        return np.sqrt(np.maximum(np.where(finite, square, np.inf) - np.where(finite, mean, 0.0) ** 2, 0.0))
 
     def quantile(self, q: float) -> NDArray[np.float64]:
         """The q-th quantile of each value, (horizon, series), from the exact law (no Monte Carlo error).
@@ -141,9 +144,17 @@ class Forecast:
 
 
 def _mixture_quantile(q: float, mean: NDArray[np.float64], sd: NDArray[np.float64]) -> float:
-    ends = mean + np.maximum(sd, 1e-300) * ndtri(q)
-    low, high = float(ends.min()), float(ends.max())
-    if not high > low:
-        return low
-    spread = np.maximum(sd, 1e-12 * (high - low))
-    return float(brentq(lambda x: ndtr((x - mean) / spread).mean() - q, low, high, xtol=1e-12 * (high - low)))
+    """The q-th quantile of an equal mixture of normals, which lies between those of its parts."""
+    parts = mean + sd * ndtri(q)
+    if not np.ptp(parts) > 0:
+        return float(parts[0])
+    spread = np.maximum(sd, 1e-12 * np.ptp(parts))  # a part without spread is a step: make it a steep slope
+    parts = mean + spread * ndtri(q)
+    low, high = float(parts.min()), float(parts.max())
+
+    def excess(x: float) -> float:
+        return float(ndtr((x - mean) / spread).mean()) - q
+
+    if excess(low) >= 0 or excess(high) <= 0:  # parts that differ by no more than rounding
+        return low if excess(low) >= 0 else high
+    return cast(float, brentq(excess, low, high, xtol=1e-12 * (high - low)))

@@ -7,7 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..data import Series
-from .labels import coordinates, data_groups, labelled
+from .labels import coordinates, data_groups, labelled, safe
 
 _LOO = "log p(y_t | y_-t, parameters): exact leave-one-stamp-out predictive densities from one smoother pass"
 _ONE_STEP = "log p(y_t | y_<t, parameters): one-step predictive densities; their sum is the log-likelihood"
@@ -21,7 +21,7 @@ def posterior(draws: dict[str, NDArray[Any]], coefficients: dict[str, NDArray[An
 
 
 def _own(path: str, rank: int) -> tuple[str, ...]:
-    return tuple(f"{path}_dim_{i}" for i in range(rank))
+    return tuple(f"{safe(path, ())}_dim_{i}" for i in range(rank))
 
 
 def fitted_groups(fitted: Any) -> dict[str, xr.Dataset]:
@@ -39,16 +39,27 @@ def fitted_groups(fitted: Any) -> dict[str, xr.Dataset]:
 
 
 def pointwise_groups(pointwise: dict[str, NDArray[Any]] | None, series: Series) -> dict[str, xr.Dataset]:
-    """/log_likelihood and /one_step, stamps without an observation left out."""
+    """/log_likelihood and /one_step, stamps without an observation left out.
+
+    A stamp that alone identifies a coefficient (the only one under a pulse) has no predictive density given
+    the others; /log_likelihood leaves it out as well and counts it in its attrs, since one NaN would make
+    `az.loo` NaN.
+    """
     if pointwise is None:
         return {}
-    seen = series.mask.any(axis=1)
-    coords = coordinates(series.index[seen], series.names)
-    dims = ("chain", "draw", "time")
+    seen = np.asarray(series.mask.any(axis=1))
+    proper = seen & ~np.isnan(pointwise["loo"]).any(axis=(0, 1))
+    lonely = int(seen.sum() - proper.sum())
+    about = {"density": _LOO} | ({"improper_stamps_left_out": lonely} if lonely else {})
     return {
-        "log_likelihood": labelled({"y": (dims, pointwise["loo"][..., seen])}, coords, density=_LOO),
-        "one_step": labelled({"y": (dims, pointwise["one_step"][..., seen])}, coords, density=_ONE_STEP),
+        "log_likelihood": _density(pointwise["loo"], proper, series, about),
+        "one_step": _density(pointwise["one_step"], seen, series, {"density": _ONE_STEP}),
     }
+
+
+def _density(values: NDArray[Any], kept: NDArray[np.bool_], series: Series, about: dict[str, Any]) -> xr.Dataset:
+    coords = coordinates(series.index[kept], series.names)
+    return labelled({"y": (("chain", "draw", "time"), values[..., kept])}, coords, **about)
 
 
 def estimates(fitted: Any) -> xr.Dataset:
@@ -58,4 +69,5 @@ def estimates(fitted: Any) -> xr.Dataset:
         arrays[f"{path}_std_error"] = (_own(path, np.ndim(v)), v)
     for name, (mean, sd) in fitted.coefficients.items():
         arrays |= {name: ((), mean), f"{name}_std_error": ((), sd)}
-    return labelled(arrays, {}, log_likelihood=fitted.log_likelihood, status=fitted.status.message)
+    known = {} if fitted.log_likelihood is None else {"log_likelihood": fitted.log_likelihood}
+    return labelled(arrays, {}, status=fitted.status.message, **known)

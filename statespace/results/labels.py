@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..data import Series
+from .stored_index import stamp_attrs
 
 
 def stamps(index: pd.Index) -> NDArray[Any]:
@@ -22,7 +23,8 @@ def stamps(index: pd.Index) -> NDArray[Any]:
 
 def coordinates(index: pd.Index, names: Sequence[str], states: Sequence[str] = ()) -> dict[str, Any]:
     """The coordinates that results of a series share."""
-    found: dict[str, Any] = {"time": stamps(index), "series": list(names)}
+    time = ("time", stamps(index), stamp_attrs(index))
+    found: dict[str, Any] = {"time": time, "series": list(names)}
     if len(states):
         found |= {"state": list(states), "state_": list(states)}
     return found
@@ -37,8 +39,9 @@ def labelled(
     return xr.Dataset({safe(k, used): v for k, v in arrays.items()}, full, attrs)
 
 
-def safe(name: str, dims: Any) -> str:
-    """A variable's name, which xarray does not allow to be that of a dimension."""
+def safe(name: str, dims: Any = ()) -> str:
+    """A variable's name as xarray allows it: not that of a dimension, and `|` where a name has `/`."""
+    name = name.replace("/", "|")
     return f"{name}_" if name in dims else name
 
 

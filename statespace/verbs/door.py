@@ -7,7 +7,7 @@ import numpy as np
 
 from ..data import Series, Transform, as_series, as_transform
 from ..inference.kalman import Kalman
-from ..inference.problem import Problem, make_problem, parameters, unknown
+from ..inference.problem import Problem, is_traced, make_problem, parameters, unknown
 from ..models.base import AbstractLinearGaussian, AbstractStateSpace
 from ..models.structural import AbstractComponent, AbstractObservation, Binding
 from ..results import Fitted
@@ -106,7 +106,7 @@ def values_of(model: Any) -> dict[str, Any]:
 
 def traced(*trees: Any) -> bool:
     """Whether any array in the trees is being traced by JAX."""
-    return any(isinstance(leaf, jax.core.Tracer) for tree in trees for leaf in jax.tree.leaves(tree))
+    return any(is_traced(leaf) for tree in trees for leaf in jax.tree.leaves(tree))
 
 
 def flat_draws(fitted: Fitted, most: int | None = None) -> dict[str, np.ndarray]:

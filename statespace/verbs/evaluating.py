@@ -100,7 +100,8 @@ def backtest(
     Example:
         >>> import jax, statespace as ss
         >>> model = ss.LocalLevel() + ss.Noise()
-        >>> table = ss.backtest(model, ss.datasets.nile(), horizon=2, origins=[80], key=jax.random.key(0), progress=False)
+        >>> key = jax.random.key(0)
+        >>> table = ss.backtest(model, ss.datasets.nile(), horizon=2, origins=[80], key=key, progress=False)
         >>> list(table.index)
         [1, 2]
     """
@@ -137,14 +138,16 @@ def _origins(origins: int | Sequence[int], length: int, horizon: int, season: in
     if isinstance(origins, int):
         if origins < 1:
             raise ValueError(f"origins must be at least 1, got {origins}")
-        origins = np.unique(np.linspace(length // 2, length - horizon, origins).astype(int)).tolist()
-    for point in origins:
+        points = np.unique(np.linspace(length // 2, length - horizon, origins).astype(int)).tolist()
+    else:
+        points = list(origins)
+    for point in points:
         if not max(season, 2) <= point <= length - horizon:
             raise ValueError(
                 f"origin {point} leaves too little: with {length} stamps, season {season} and horizon {horizon} "
                 f"origins lie between {max(season, 2)} and {length - horizon}"
             )
-    return list(origins)
+    return points
 
 
 def _rows(table: Any, series: Series, start: int, stop: int) -> Any:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..data import append_series, join_series
+from ..data import Identity, append_series, join_series
 from ..inference import analysis, kalman
 from ..inference.kalman import Kalman
 from ..inference.problem import stamps
@@ -178,7 +178,7 @@ def append(filtered: Filtered, data: Any, *, inputs: Any = None, times: Any = No
     """
     new = append_series(filtered.series, data, inputs=inputs, times=times)
     joined = join_series(filtered.series, new)
-    prepared = Prepared(filtered.model, joined, None)
+    prepared = Prepared(filtered.model, joined, Identity())
     if not np.all(
         np.isfinite(filtered.belief.mean)
     ):  # the diffuse phase is still open: there is no belief to go on from
@@ -272,7 +272,7 @@ def _as_jax(draws: dict[str, np.ndarray]) -> dict[str, Any]:
 
 def _held(fitted: Fitted) -> dict[str, Any]:
     """The values of the parameters that were not learned."""
-    return {path: v for path, v in values_of(fitted.model).items() if path not in fitted.draws}
+    return {path: v for path, v in values_of(fitted.model).items() if path not in (fitted.draws or {})}
 
 
 def sample_states(

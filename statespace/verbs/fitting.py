@@ -218,7 +218,7 @@ def _log_likelihood(prepared: Prepared, problem: Problem, values: dict[str, Any]
 
 
 def _reported(model: Any) -> tuple[list[str], tuple[int, ...]]:
-    names = list(getattr(model, "reported_states", ()))
+    names: list[str] = list(getattr(model, "reported_states", ()))
     return names, tuple(model.state_names.index(name) for name in names)
 
 

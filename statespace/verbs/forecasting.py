@@ -70,17 +70,17 @@ def forecast(
     fitted = model if isinstance(model, Fitted) else None
     bound, series, transform = _known(model, fitted, data, past_inputs)
     ahead = future(series, horizon=horizon, times=times, inputs=inputs)
-    draws = fitted is not None and fitted.draws is not None
-    paths = num_samples if num_samples is not None else (len(next(iter(flat_draws(fitted).values()))) if draws else 0)
+    draws = flat_draws(fitted) if fitted is not None and fitted.draws is not None else None
+    paths = num_samples if num_samples is not None else (0 if draws is None else len(next(iter(draws.values()))))
     if paths and key is None:
         raise ValueError("joint paths are random: pass key=jax.random.key(0) (any integer)")
     if paths < 0:
         raise ValueError(f"num_samples must not be negative, got {num_samples}")
     dt = None if series.is_regular else ahead.dt
     steps = stamps(bound, ahead.length, start=series.length, inputs=ahead.inputs, time=ahead.time, dt=dt)
-    if draws:
-        problem = problem_of(bound, series, fixed={p: v for p, v in values_of(bound).items() if p not in fitted.draws})
-        values = _resample(flat_draws(fitted), paths, key)
+    if draws is not None:
+        problem = problem_of(bound, series, fixed={p: v for p, v in values_of(bound).items() if p not in draws})
+        values = _resample(draws, paths, key)
         found = over_draws(
             lambda part, keys: analysis.forecast_arrays(problem, part, steps, keys, 1),
             values,
@@ -104,7 +104,7 @@ def _known(model: Any, fitted: Fitted | None, data: Any, past_inputs: Any) -> tu
         return bound, series, transform
     if data is None:
         return fitted.model, fitted.series, fitted.transform
-    return tuple(prepare(fitted.model, data, inputs=past_inputs, transform=fitted.transform))
+    return prepare(fitted.model, data, inputs=past_inputs, transform=fitted.transform)
 
 
 def _resample(draws: dict[str, np.ndarray], count: int, key: Any) -> dict[str, np.ndarray]:

@@ -11,8 +11,9 @@ def problem_of(model, y, *, inputs=None, input_names=(), series=None, index=None
     """A problem in which every parameter has the model's value; NaN marks what is missing."""
     y = np.asarray(y, float)
     y = y[:, None] if y.ndim == 1 else y
-    names = tuple(series) if series is not None else ("y",) if y.shape[1] == 1 else tuple(f"y{i}" for i in range(y.shape[1]))
-    bound = model.bind(Binding(names, tuple(input_names), (1.0,) * len(input_names), index, dt is None))
+    if series is None:
+        series = ("y",) if y.shape[1] == 1 else [f"y{i}" for i in range(y.shape[1])]
+    bound = model.bind(Binding(tuple(series), tuple(input_names), (1.0,) * len(input_names), index, dt is None))
     inputs = None if inputs is None else np.asarray(inputs, float).reshape(len(y), -1)
     mask = np.isfinite(y) if mask is None else np.asarray(mask, bool)
     return make_problem(bound, np.where(mask, y, 0.0), mask, inputs=inputs, dt=dt)

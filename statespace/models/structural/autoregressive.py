@@ -1,5 +1,6 @@
 """Stationary autoregressions."""
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 import equinox as eqx
@@ -45,6 +46,7 @@ class AutoRegressive(AbstractComponent):
         stationary, shape=lambda self: (self.order,), prior=lambda self, scale: _stationary_prior(self.order)
     )
     scale: Float[Array, "*batch"] | Unknown = param(constraints.positive, unit="data", prior=scale_prior(0.5))
+    _: KW_ONLY  # the fields below have no default, those above have
     start: InitialLaw | None
     order: int = eqx.field(static=True)
     name: str = eqx.field(static=True)

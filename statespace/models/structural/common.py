@@ -1,6 +1,7 @@
 """A component that several series share."""
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY
 from typing import Any
 
 import equinox as eqx
@@ -41,6 +42,7 @@ class Common(AbstractComponent):
         prior=lambda self, scale: dist.Normal(jnp.ones(self.count - 1), 1.0).to_event(1),
         active=lambda self: self.count > 1,
     )
+    _: KW_ONLY  # the fields below have no default, those above have
     count: int = eqx.field(static=True)
     name: str = eqx.field(static=True)
     series: str | None = eqx.field(static=True)

@@ -2,13 +2,12 @@
 
 import abc
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, dataclass_transform
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ...core.parameters import param
 from ...core.step import Step
 from ..initial import InitialLaw
 
@@ -34,7 +33,6 @@ class Binding(eqx.Module):
     regular: bool = True
 
 
-@dataclass_transform(field_specifiers=(eqx.field, param))
 class Addable(eqx.Module):
     """Something that joins a sum of components."""
 

@@ -1,6 +1,7 @@
 """Stochastic cycles."""
 
 import math
+from dataclasses import KW_ONLY
 from typing import Any
 
 import equinox as eqx
@@ -51,6 +52,7 @@ class Cycle(AbstractComponent):
         active=lambda self: self.damped,
     )
     scale: Float[Array, "*batch"] | Unknown = param(constraints.positive, unit="data", prior=scale_prior(0.3))
+    _: KW_ONLY  # the fields below have no default, those above have
     start: InitialLaw | None
     period_bounds: tuple[float, float] = eqx.field(static=True)
     damped: bool = eqx.field(static=True)
@@ -91,7 +93,7 @@ class Cycle(AbstractComponent):
         return ("main", "auxiliary")
 
     def bind(self, binding: Binding) -> "Cycle":
-        """The component itself; raises ValueError if the stamps are irregular or even the shortest period exceeds the series."""
+        """The component itself; raises ValueError on irregular stamps, or a series below the shortest period."""
         check_regular(binding, self.name)
         if binding.index is not None and len(binding.index) < self.period_bounds[0]:
             raise ValueError(

@@ -1,5 +1,6 @@
 """The Gaussian observation term."""
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 import equinox as eqx
@@ -45,6 +46,7 @@ class Noise(AbstractObservation):
         prior=lambda self, scale: dist.LKJCholesky(self.count, 2.0),
         active=lambda self: self.correlated and self.count > 1,
     )
+    _: KW_ONLY  # the fields below have no default, those above have
     correlated: bool = eqx.field(static=True)
     count: int = eqx.field(static=True)
     name: str = eqx.field(static=True)

@@ -1,6 +1,7 @@
 """Effects of input columns and of known events."""
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY
 from typing import Any, Literal
 
 import equinox as eqx
@@ -48,6 +49,7 @@ class Regression(AbstractComponent):
         prior=lambda self, scale: self._scale_prior(scale),
         active=lambda self: self.time_varying,
     )
+    _: KW_ONLY  # the fields below have no default, those above have
     start: InitialLaw | None
     columns: tuple[str, ...] = eqx.field(static=True)
     time_varying: bool = eqx.field(static=True)

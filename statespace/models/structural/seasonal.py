@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import KW_ONLY
 from typing import Any, Literal
 
 import equinox as eqx
@@ -53,6 +54,7 @@ class Seasonal(AbstractComponent):
     """
 
     scale: Float[Array, "*batch"] | Unknown = param(constraints.positive, unit="data", prior=scale_prior(0.1))
+    _: KW_ONLY  # the fields below have no default, those above have
     start: InitialLaw | None
     period: float = eqx.field(static=True)
     form: str = eqx.field(static=True)
@@ -99,7 +101,7 @@ class Seasonal(AbstractComponent):
         return 2 * math.pi * np.array([j for j in self.harmonics if 2 * j != self.period]) / self.period
 
     def bind(self, binding: Binding) -> "Seasonal":
-        """The component itself; raises ValueError if the stamps are irregular or the series is shorter than one period."""
+        """The component itself; raises ValueError on irregular stamps, or a series below one period."""
         check_regular(binding, self.name)
         if binding.index is not None and len(binding.index) < self.period:
             raise ValueError(
