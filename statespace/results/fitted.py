@@ -142,6 +142,9 @@ class Fitted:
             _caution(f"{divergences} transitions diverged: raise target_accept, or give tighter priors")
         if deep:
             _caution(f"{deep} transitions reached the tree depth {depth}: raise max_tree_depth, or try dense_mass=True")
+        stuck = [str(name) for name in table.index[table["sd"] == 0]]
+        if stuck:
+            _caution(f"{', '.join(stuck)} never moved: start elsewhere (start=), or check priors and data")
         if rhat > _RHAT:
             _caution(f"chains disagree (largest r_hat {rhat:.3f}, above {_RHAT}): run longer warmup and more draws")
         if ess < _ESS_PER_CHAIN * chains:
@@ -153,7 +156,7 @@ class Fitted:
         zeros = self.status.details.get("at_zero", [])
         rows = {}
         for path, value in self.estimates.items():
-            errors = np.full(np.shape(value), np.nan) if self.standard_errors is None else self.standard_errors[path]
+            errors = (self.standard_errors or {}).get(path, np.full(np.shape(value), np.nan))
             for where in np.ndindex(np.shape(value)):
                 name = path if where == () else f"{path}[{', '.join(map(str, where))}]"
                 rows[name] = (float(value[where]), float(errors[where]), "at zero" if path in zeros else "")

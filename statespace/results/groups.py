@@ -21,7 +21,7 @@ def posterior(draws: dict[str, NDArray[Any]], coefficients: dict[str, NDArray[An
 
 
 def _own(path: str, rank: int) -> tuple[str, ...]:
-    return tuple(f"{safe(path, ())}_dim_{i}" for i in range(rank))
+    return tuple(f"{safe(path)}_dim_{i}" for i in range(rank))
 
 
 def fitted_groups(fitted: Any) -> dict[str, xr.Dataset]:

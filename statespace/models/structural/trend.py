@@ -87,6 +87,10 @@ class LocalLinearTrend(AbstractComponent):
     A scale given as zero removes that disturbance: `slope_scale=0` is the random walk with drift,
     `level_scale=0` the smooth trend (integrated random walk), both zero a straight line.
 
+    On irregular stamps the level is a Wiener process with a Wiener slope, so that what happens between two
+    stamps does not depend on how many others lie between them: over a time dt the noise covariance is
+    [[level_scale^2 dt + slope_scale^2 dt^3 / 3, slope_scale^2 dt^2 / 2], [., slope_scale^2 dt]].
+
     Args:
         level_scale: Standard deviation of the level's steps, in the data's unit. Left out: unknown.
         slope_scale: Standard deviation of the slope's steps, in the data's unit a period. Left out: unknown.
@@ -134,9 +138,16 @@ class LocalLinearTrend(AbstractComponent):
         """Apply the block's transition along the leading axis."""
         return jnp.stack([x[0] + step.dt * x[1], x[1]])
 
-    def noise_factor(self, step: Step) -> Float[Array, "2 2"]:
-        """The factor of the block's noise covariance (independent steps; scaled by the root of dt)."""
-        return jnp.diag(jnp.stack([self.level_scale, self.slope_scale]) * jnp.sqrt(step.dt))
+    def noise_factor(self, step: Step) -> Float[Array, "2 noise"]:
+        """The factor of the block's noise covariance; on irregular stamps that of the continuous-time trend."""
+        if step.spacing is None:
+            return jnp.diag(jnp.stack([self.level_scale, self.slope_scale]))
+        dt, root = step.dt, jnp.sqrt(step.dt)
+        zero = jnp.zeros_like(dt * self.slope_scale)
+        level = jnp.stack(
+            [self.level_scale * root, self.slope_scale * root * dt / 12**0.5, self.slope_scale * root * dt / 2]
+        )
+        return jnp.stack([level, jnp.stack([zero, zero, self.slope_scale * root])])
 
     def loading(self, step: Step) -> Float[Array, " 2"]:
         """The row with which the block enters its series."""
