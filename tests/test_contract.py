@@ -24,7 +24,7 @@ MODELS = {
     "autoregression": lambda: ss.LocalLevel(0.0) + ss.AutoRegressive(2, [0.5, 0.2], 0.5) + ss.Noise(0.3),
     "regression": lambda: ss.LocalLevel(0.3) + ss.Regression(["u"]) + ss.Noise(0.5),
     "varying": lambda: ss.LocalLevel(0.3) + ss.Regression(["u"], time_varying=True, scale=[0.1]) + ss.Noise(0.5),
-    "intervention": lambda: ss.LocalLevel(0.3) + ss.Intervention(10) + ss.Intervention(5, "pulse", name="p") + ss.Noise(0.5),
+    "intervention": lambda: sum([ss.LocalLevel(0.3), ss.Intervention(10), ss.Intervention(5, "pulse", name="p"), ss.Noise(0.5)]),
     "matrices": lambda: ss.LinearGaussian(
         [[0.5, 0.2], [0.0, 1.0]], [[0.3], [0.0]], [[1.0, 1.0]], [0.4], diffuse=[False, True], stationary=[True, False]
     ),
@@ -62,9 +62,7 @@ def test_verbs_agree_on_shapes_and_numbers(name):
     np.testing.assert_allclose(smoothed.cov, np.swapaxes(smoothed.cov, 1, 2), atol=1e-10)
     assert np.linalg.eigvalsh(smoothed.cov).min() > -1e-8
     coming = INPUTS[LENGTH:] if model.input_names else None
-    ahead = ss.forecast(
-        model, gaps, horizon=3, inputs=coming, past_inputs=inputs, num_samples=5, key=jax.random.key(0)
-    )
+    ahead = ss.forecast(model, gaps, horizon=3, inputs=coming, past_inputs=inputs, num_samples=5, key=jax.random.key(0))
     assert ahead.mean.shape == (3, series)
     assert ahead.draws.shape == (5, 3, series)
     missing = np.concatenate([gaps, np.full((3, *gaps.shape[1:]), np.nan)])

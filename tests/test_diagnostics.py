@@ -160,9 +160,7 @@ def test_crps_of_draws_is_its_definition(fair):
 
 def test_crps_of_draws_is_the_area_between_step_functions():
     draws, y = np.array([-1.0, 0.5, 2.0]), 0.8
-    area = integrate.quad(
-        lambda z: (np.mean(draws <= z) - (y <= z)) ** 2, -2, 3, points=[-1.0, 0.5, 0.8, 2.0]
-    )[0]
+    area = integrate.quad(lambda z: (np.mean(draws <= z) - (y <= z)) ** 2, -2, 3, points=[-1.0, 0.5, 0.8, 2.0])[0]
     assert diagnostics.crps_ensemble(draws, y, fair=False) == pytest.approx(area, abs=1e-10)
 
 

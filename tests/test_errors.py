@@ -81,7 +81,9 @@ def test_inputs_that_no_component_reads():
 @pytest.mark.parametrize("argument", ["priors", "fixed"])
 def test_unknown_parameter(argument):
     value = dist.HalfNormal(1.0) if argument == "priors" else 1.0
-    with pytest.raises(ValueError, match=rf"{argument} name 'level.sd'.*level.scale, ?'?noise.scale|{argument}.*level.scale"):
+    with pytest.raises(
+        ValueError, match=rf"{argument} name 'level.sd'.*level.scale, ?'?noise.scale|{argument}.*level.scale"
+    ):
         ss.fit(UNKNOWN, Y, ss.MAP(), progress=False, **{argument: {"level.sd": value}})
 
 

@@ -91,9 +91,7 @@ def parse(source, path):
     inside = path.with_suffix("").parts[1:]
     unit = inside[0] if inside != ("__init__",) else ""
     imports = [
-        Import(name, node.lineno, now)
-        for node, now in _nodes(tree)
-        for name in _imported_names(node, path.parts[:-1])
+        Import(name, node.lineno, now) for node, now in _nodes(tree) for name in _imported_names(node, path.parts[:-1])
     ]
     # `import numpyro` and then `numpyro.infer.NUTS` imports without an import statement
     imports += [
@@ -181,11 +179,7 @@ def broken_init(module):
     for node in module.tree.body:
         if not _re_exports(node, top):
             yield node.lineno, "an __init__ only re-exports: docstring, imports, __all__"
-    if (
-        top
-        and sum(isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) for node in module.tree.body)
-        > 1
-    ):
+    if top and sum(isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) for node in module.tree.body) > 1:
         yield 1, "the package's __init__ makes one call at most, that of statespace.runtime"
 
 

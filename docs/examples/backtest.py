@@ -54,7 +54,8 @@ models = {"local level": ss.LocalLevel() + ss.Noise(), "fixed level": ss.LocalLe
 if SMALL:
     del models["fixed level"]
 fits = {
-    name: ss.fit(each, flow, nuts, key=jax.random.key(i), progress=False) for i, (name, each) in enumerate(models.items())
+    name: ss.fit(each, flow, nuts, key=jax.random.key(i), progress=False)
+    for i, (name, each) in enumerate(models.items())
 }
 for name, fitted in fits.items():
     print(name)

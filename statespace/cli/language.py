@@ -102,7 +102,9 @@ def _arguments(text: str | None) -> tuple[str, ...]:
 
 def _checked(term: Term) -> Term:
     if term.word not in WORDS:
-        raise CommandError(f"--model: unknown term {term.word!r}; there are {', '.join(w.usage for w in WORDS.values())}")
+        raise CommandError(
+            f"--model: unknown term {term.word!r}; there are {', '.join(w.usage for w in WORDS.values())}"
+        )
     word, count = WORDS[term.word], len(term.arguments)
     if not word.least <= count <= (count if word.most is None else word.most) or "" in term.arguments:
         raise CommandError(f"--model: got {term}, expected {word.usage}")

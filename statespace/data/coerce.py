@@ -18,9 +18,7 @@ _WHAT = "the data"
 _NEW = "the new rows"
 
 
-def as_series(
-    data: Any, inputs: Any = None, times: Any = None, input_columns: Sequence[str] | None = ()
-) -> Series:
+def as_series(data: Any, inputs: Any = None, times: Any = None, input_columns: Sequence[str] | None = ()) -> Series:
     """Coerce and check observations, their stamps and their inputs.
 
     Regular stamps (a frequency, periods, whole numbers in equal steps) are one period apart: `dt` is 1, for
@@ -85,9 +83,7 @@ def append_series(series: Series, new: Any, *, inputs: Any = None, times: Any = 
     table = _named(read_table(new, _NEW), series.names)
     index = _next_stamps(series, table, times)
     time, dt = _continued(series, index)
-    rows = replace(
-        _build(table, index, _NEW), time=time, dt=dt, freq=series.freq, is_regular=series.is_regular
-    )
+    rows = replace(_build(table, index, _NEW), time=time, dt=dt, freq=series.freq, is_regular=series.is_regular)
     rows = replace(rows, univariate=series.univariate)
     if not given:
         return rows
@@ -123,8 +119,7 @@ def _named(table: Table, names: tuple[str, ...] | None) -> Table:
     if width != len(names) or (table.named and set(table.frame.columns) != set(names)):
         got = ", ".join(map(repr, table.frame.columns)) if table.named else f"{width} without names"
         raise ValueError(
-            f"the new rows got the series {got}, expected {', '.join(map(repr, names))}; give the same "
-            "series as before"
+            f"the new rows got the series {got}, expected {', '.join(map(repr, names))}; give the same series as before"
         )
     return table.renamed(names) if not table.named else replace(table, frame=table.frame.loc[:, list(names)])
 
@@ -159,9 +154,7 @@ def _next_stamps(series: Series, table: Table, times: Any) -> pd.Index:
             )
         return following_stamps(series, len(table.frame), None)
     index = _stamps(table, times, _NEW)
-    check_same_kind(
-        index, series.index, "the index of the new rows", "give the new rows the same kind of index"
-    )
+    check_same_kind(index, series.index, "the index of the new rows", "give the new rows the same kind of index")
     return following_stamps(series, len(index), index)
 
 

@@ -122,24 +122,18 @@ def following_stamps(series: Series, length: int, given: pd.Index | None) -> pd.
             ".asfreq(...)"
         )
     if given[0] <= series.index[-1]:
-        raise ValueError(
-            f"got the stamp {given[0]}, expected later ones than the last of the data, {series.index[-1]}"
-        )
+        raise ValueError(f"got the stamp {given[0]}, expected later ones than the last of the data, {series.index[-1]}")
     return given
 
 
 def _length(horizon: int | None, given: pd.Index | None) -> int:
     if horizon is None:
         if given is None:
-            raise ValueError(
-                "got neither horizon= nor times=, expected one of them; pass horizon=12, for example"
-            )
+            raise ValueError("got neither horizon= nor times=, expected one of them; pass horizon=12, for example")
         return len(given)
     length = _whole(horizon)
     if given is not None and len(given) != length:
-        raise ValueError(
-            f"got horizon={length} and {len(given)} times=, expected as many; leave horizon= out"
-        )
+        raise ValueError(f"got horizon={length} and {len(given)} times=, expected as many; leave horizon= out")
     return length
 
 
@@ -149,13 +143,9 @@ def _whole(horizon: Any) -> int:
     except TypeError:
         length = None
     if length is None or isinstance(horizon, bool | np.bool_):
-        raise TypeError(
-            f"got horizon={horizon!r}, expected a positive whole number; pass horizon=12, for example"
-        )
+        raise TypeError(f"got horizon={horizon!r}, expected a positive whole number; pass horizon=12, for example")
     if length < 1:
-        raise ValueError(
-            f"got horizon={length}, expected a positive whole number; pass horizon=12, for example"
-        )
+        raise ValueError(f"got horizon={length}, expected a positive whole number; pass horizon=12, for example")
     return length
 
 

@@ -81,18 +81,12 @@ def stamps_from_times(times: Any, length: int | None = None) -> pd.Index:
     """
     index = _index_of(times)
     if length is not None and len(index) != length:
-        raise ValueError(
-            f"times= got {len(index)} stamps, expected {length}; give one for each row of the data"
-        )
+        raise ValueError(f"times= got {len(index)} stamps, expected {length}; give one for each row of the data")
     if kind_of(index, "times=") != "numbers":
         return check_stamps(index, "times=")
     _check_order(index, "times=")
     steps = np.diff(index.to_numpy(np.float64))
-    return (
-        _as_range(pd.Index(index.astype(np.int64)))
-        if len(steps) and _whole(index) and np.all(steps == 1)
-        else index
-    )
+    return _as_range(pd.Index(index.astype(np.int64))) if len(steps) and _whole(index) and np.all(steps == 1) else index
 
 
 def clock(index: pd.Index) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
@@ -123,9 +117,7 @@ def following(index: pd.Index, horizon: int) -> pd.Index:
     """The `horizon` stamps that follow a regular index."""
     last = index[-1]
     if isinstance(index, pd.RangeIndex):
-        return pd.RangeIndex(
-            last + index.step, last + index.step * (horizon + 1), index.step, name=index.name
-        )
+        return pd.RangeIndex(last + index.step, last + index.step * (horizon + 1), index.step, name=index.name)
     if isinstance(index, pd.PeriodIndex):
         return pd.period_range(last + 1, periods=horizon, freq=index.freq, name=index.name)
     dates = pd.DatetimeIndex(index)
@@ -141,9 +133,7 @@ def _index_of(times: Any) -> pd.Index:
         return pd.Index(times)
     stamps = np.asarray(times)
     if stamps.ndim != 1:
-        raise ValueError(
-            f"times= got {stamps.ndim} dimensions, expected one; give a list of dates or numbers"
-        )
+        raise ValueError(f"times= got {stamps.ndim} dimensions, expected one; give a list of dates or numbers")
     return pd.Index(stamps)
 
 
@@ -151,9 +141,7 @@ def _check_order(index: pd.Index, what: str) -> None:
     if not len(index):
         raise ValueError(f"{what} got no stamps, expected at least one")
     if index.hasnans or (index.dtype.kind == "f" and not np.isfinite(index.to_numpy()).all()):
-        raise ValueError(
-            f"{what} got a missing or infinite stamp, expected every row to have one; drop these rows"
-        )
+        raise ValueError(f"{what} got a missing or infinite stamp, expected every row to have one; drop these rows")
     if index.has_duplicates:
         raise ValueError(
             f"{what} got duplicate stamps (first: {index[index.duplicated()][0]}), expected each once; drop "

@@ -28,13 +28,9 @@ def check_given(inputs: Any, names: Sequence[str] | None) -> bool:
         False
     """
     if inputs is None and names:
-        raise ValueError(
-            f"got no inputs=, expected the columns {_listed(names)} that the model reads; pass inputs="
-        )
+        raise ValueError(f"got no inputs=, expected the columns {_listed(names)} that the model reads; pass inputs=")
     if inputs is not None and names is not None and not len(names):
-        raise ValueError(
-            "got inputs= but the model reads none; leave inputs= out, or add a Regression([...])"
-        )
+        raise ValueError("got inputs= but the model reads none; leave inputs= out, or add a Regression([...])")
     return inputs is not None
 
 
@@ -113,9 +109,7 @@ def _rows(table: Table, index: pd.Index, needed: str, by_number: bool = True) ->
     check_same_kind(frame.index, index, _WHAT, cure)
     if frame.index.has_duplicates:
         twice = frame.index[frame.index.duplicated()][0]
-        raise ValueError(
-            f"inputs= got duplicate stamps (first: {twice}), expected each once; drop one of the rows"
-        )
+        raise ValueError(f"inputs= got duplicate stamps (first: {twice}), expected each once; drop one of the rows")
     return frame.iloc[_positions(frame.index, index, needed)].set_axis(index, axis=0)
 
 

@@ -163,8 +163,7 @@ def _checked(table: Table, what: str) -> Table:
     columns = table.frame.columns
     if columns.has_duplicates:
         raise ValueError(
-            f"{what} got two columns named {columns[columns.duplicated()][0]!r}, expected each name once; "
-            "rename one"
+            f"{what} got two columns named {columns[columns.duplicated()][0]!r}, expected each name once; rename one"
         )
     return table
 
@@ -172,15 +171,12 @@ def _checked(table: Table, what: str) -> Table:
 def _check_numeric(column: pd.Series, what: str) -> None:
     where, inferred = f"{what} got column {str(column.name)!r}", pd.api.types.infer_dtype(column, skipna=True)
     if column.dtype.kind == "c" or inferred == "complex":
-        raise TypeError(
-            f"{where} of complex numbers, expected real ones; pass .real and .imag as two columns"
-        )
+        raise TypeError(f"{where} of complex numbers, expected real ones; pass .real and .imag as two columns")
     if inferred == "string":
         raise TypeError(f"{where} of strings, expected numbers; convert it with pd.to_numeric(...)")
     if column.dtype == object:
         raise TypeError(
-            f"{where} as an object column, expected numbers; convert it with .astype(float), which makes "
-            "None NaN"
+            f"{where} as an object column, expected numbers; convert it with .astype(float), which makes None NaN"
         )
     if not pd.api.types.is_numeric_dtype(column.dtype):
         raise TypeError(f"{where} of dtype {column.dtype}, expected numbers; convert it with .astype(float)")

@@ -133,9 +133,7 @@ class BoxCox(Transform):
         logs = np.log(_positive(values, self.name))
         logs = logs[~np.isnan(logs)]
         if len(logs) < 3 or np.ptp(logs) == 0:
-            raise ValueError(
-                "got fewer than three values or equal ones, expected some variation; pass BoxCox(lam)"
-            )
+            raise ValueError("got fewer than three values or equal ones, expected some variation; pass BoxCox(lam)")
         return type(self)(float(boxcox_normmax(np.exp(logs - logs.mean()), method="mle")))
 
     def forward(self, values: Any) -> NDArray[np.float64]:
@@ -157,9 +155,7 @@ class BoxCox(Transform):
 
     def _exponent(self) -> float:
         if self.lam is None:
-            raise ValueError(
-                "got BoxCox without its exponent, expected one; call .fit(values) or pass BoxCox(lam)"
-            )
+            raise ValueError("got BoxCox without its exponent, expected one; call .fit(values) or pass BoxCox(lam)")
         return self.lam
 
 

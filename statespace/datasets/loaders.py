@@ -219,9 +219,7 @@ def _read(file: str, names: list[str] | None = None) -> pd.DataFrame:
 def _classic(file: str, name: str, freq: str) -> pd.Series:
     """A series of R's `datasets`: each begins with a year and has no gaps."""
     table = _read(file)
-    return pd.Series(
-        table["value"].to_numpy(float), _dates(table["time"].iloc[0], len(table), freq), name=name
-    )
+    return pd.Series(table["value"].to_numpy(float), _dates(table["time"].iloc[0], len(table), freq), name=name)
 
 
 def _column(file: str, name: str) -> pd.Series:

@@ -208,9 +208,7 @@ def scaled_error(errors: ArrayLike, history: ArrayLike, season: int = 1) -> Floa
         raise ValueError(f"the history has no two observed values {season} stamps apart")
     scale = np.nanmean(steps, axis=0)
     if np.any(scale == 0):
-        raise ValueError(
-            f"the history repeats every {season} stamps exactly: a naive error of zero gives no scale"
-        )
+        raise ValueError(f"the history repeats every {season} stamps exactly: a naive error of zero gives no scale")
     return np.asarray(errors, dtype=np.float64) / scale
 
 

@@ -54,9 +54,7 @@ def diagnostics(
     return panels[0] if len(wanted) == 1 else panels
 
 
-def _draw(
-    axes: np.ndarray, index: pd.Index, residuals: np.ndarray, tests: ResidualTests, heading: str
-) -> None:
+def _draw(axes: np.ndarray, index: pd.Index, residuals: np.ndarray, tests: ResidualTests, heading: str) -> None:
     """The four panels of one series."""
     values = residuals[np.isfinite(residuals)]
     _over_time(axes[0], index, residuals)

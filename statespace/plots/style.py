@@ -35,9 +35,7 @@ def panels(rows: int, columns: int, given: Any, size: tuple[float, float], **opt
     pyplot = _pyplot()
     if given is None:
         shape = (columns * size[0], rows * size[1])
-        _, axes = pyplot.subplots(
-            rows, columns, figsize=shape, squeeze=False, layout="constrained", **options
-        )
+        _, axes = pyplot.subplots(rows, columns, figsize=shape, squeeze=False, layout="constrained", **options)
     else:
         axes = np.array(given, dtype=object).ravel()
         if axes.size != rows * columns:

@@ -23,9 +23,7 @@ def monthly(name="drivers"):
 
 def inputs_frame(index=MONTHS):
     rows = len(index)
-    return pd.DataFrame(
-        {"law": np.arange(rows) > 2, "price": np.arange(rows) * 2, "text": ["a"] * rows}, index
-    )
+    return pd.DataFrame({"law": np.arange(rows) > 2, "price": np.arange(rows) * 2, "text": ["a"] * rows}, index)
 
 
 def test_a_pandas_series():
@@ -60,9 +58,7 @@ def test_the_users_data_stay_their_own():
     assert series.values[0, 0] == 1.0
 
 
-@pytest.mark.parametrize(
-    "freq", ["MS", "ME", "QS-JAN", "QE-DEC", "YS-JAN", "YE-DEC", "W-SUN", "D", "2D", "h", "s"]
-)
+@pytest.mark.parametrize("freq", ["MS", "ME", "QS-JAN", "QE-DEC", "YS-JAN", "YE-DEC", "W-SUN", "D", "2D", "h", "s"])
 @pytest.mark.parametrize("zone", [None, "Europe/London"])
 def test_a_frequency_is_inferred(freq, zone):
     index = pd.date_range("2000-01-01", periods=8, freq=freq, tz=zone)
@@ -134,9 +130,7 @@ def test_two_dimensional_arrays(make):
     assert (one.names, one.univariate, one.values.dtype) == (("y",), False, np.float64)
 
 
-@pytest.mark.parametrize(
-    "dtype", ["int64", "float32", "bool", "Int64", "Float64", "boolean", "Sparse[float64]"]
-)
+@pytest.mark.parametrize("dtype", ["int64", "float32", "bool", "Int64", "Float64", "boolean", "Sparse[float64]"])
 def test_kinds_of_numbers(dtype):
     series = as_series(pd.Series([0, 1, 1], dtype=dtype))
     np.testing.assert_array_equal(series.values[:, 0], [0, 1, 1])
@@ -251,9 +245,7 @@ def test_one_input():
 
 
 def test_inputs_of_xarray():
-    array = xr.DataArray(
-        np.arange(12.0).reshape(6, 2), dims=("time", "k"), coords={"time": MONTHS, "k": ["b", "a"]}
-    )
+    array = xr.DataArray(np.arange(12.0).reshape(6, 2), dims=("time", "k"), coords={"time": MONTHS, "k": ["b", "a"]})
     series = as_series(monthly(), array, input_columns=["a"])
     np.testing.assert_array_equal(series.inputs[:, 0], [1, 3, 5, 7, 9, 11])
 

@@ -75,9 +75,7 @@ def test_as_transform():
     assert as_transform("log") == Log()
     assert as_transform("boxcox") == BoxCox()
     assert as_transform(BoxCox(0.2)) == BoxCox(0.2)
-    with pytest.raises(
-        TypeError, match=re.escape("got transform=0.3") + ".*" + re.escape("pass BoxCox(0.3)")
-    ):
+    with pytest.raises(TypeError, match=re.escape("got transform=0.3") + ".*" + re.escape("pass BoxCox(0.3)")):
         as_transform(0.3)
     with pytest.raises(ValueError, match="got transform='logit', expected None, 'log' or 'boxcox'"):
         as_transform("logit")

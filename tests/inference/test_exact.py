@@ -110,9 +110,7 @@ def case(request):
     inputs = np.random.default_rng(9).normal(size=(T + H, 2))
     dt = np.concatenate([[np.nan], np.random.default_rng(8).uniform(0.3, 2, T + H - 1)])
     dt = dt if name == "irregular stamps" else None
-    problem = problem_of(
-        model, y, inputs=inputs[:T], input_names=["a", "b"], dt=None if dt is None else dt[:T]
-    )
+    problem = problem_of(model, y, inputs=inputs[:T], input_names=["a", "b"], dt=None if dt is None else dt[:T])
     every = stamps(problem.model, T + H, inputs=inputs, dt=None if dt is None else np.nan_to_num(dt, nan=1.0))
     mask = np.zeros((T + H, series), bool)
     mask[:T] = np.isfinite(y)
@@ -260,9 +258,7 @@ def test_auxiliary_residuals(case):
 def test_forecasts(case):
     mean, cov = case.dense.predictive(case.y, case.mask)
     state_mean, state_cov, _ = case.dense.posterior(case.y, case.mask)
-    future = stamps(
-        case.problem.model, H, start=T, inputs=case.inputs[T:], dt=None if case.dt is None else case.dt[T:]
-    )
+    future = stamps(case.problem.model, H, start=T, inputs=case.inputs[T:], dt=None if case.dt is None else case.dt[T:])
     found = eqx.filter_jit(predict_moments)(case.problem.model, case.filtered.last, future)
     np.testing.assert_allclose(found.mean, mean.reshape(-1, case.p)[T:], **CLOSE)
     np.testing.assert_allclose(found.state_mean, state_mean[T:], **CLOSE)

@@ -54,4 +54,3 @@ def test_table(drivers, make, printed, each, diffuse):
     # the variances are printed to six digits and stand at the maximum: the error is of second order
     assert kfas == pytest.approx(printed, abs=2e-8)
     assert kfas / len(drivers) == pytest.approx(each, abs=2e-10)
-

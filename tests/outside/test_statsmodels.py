@@ -297,9 +297,7 @@ def test_airline_with_diffuse_states(passengers):
     transition[15:, 14:26] = np.eye(12)
     shock = SIGMA * np.eye(27, 1)
     first = np.concatenate([np.full(14, SIGMA), np.zeros(13)])
-    model = LinearGaussian(
-        transition, shock, row[None], [0.0], np.zeros(27), first, diffuse=np.arange(27) >= 14
-    )
+    model = LinearGaussian(transition, shock, row[None], [0.0], np.zeros(27), first, diffuse=np.arange(27) >= 14)
     problem = problem_of(model, passengers)
     ours = log_likelihood(problem)
     assert ours == pytest.approx(232.7502859, abs=2e-7)
@@ -309,9 +307,7 @@ def test_airline_with_diffuse_states(passengers):
 def test_airline_differenced(passengers):
     differenced = passengers[1:] - passengers[:-1]
     differenced = differenced[12:] - differenced[:-12]
-    model = LinearGaussian(
-        np.eye(14, k=-1), SIGMA * np.eye(14, 1), moving_average()[None], [0.0], stationary=True
-    )
+    model = LinearGaussian(np.eye(14, k=-1), SIGMA * np.eye(14, 1), moving_average()[None], [0.0], stationary=True)
     found = log_likelihood(problem_of(model, differenced))
     assert found == pytest.approx(244.6964868, abs=2e-7)
     assert found == pytest.approx(244.69651, abs=3e-5)  # Stata, at its own unrounded estimates

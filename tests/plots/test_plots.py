@@ -109,9 +109,7 @@ def bands(ax):
     for area in ax.collections:
         corners = area.get_paths()[0].vertices
         x = np.unique(corners[:, 0])
-        edges = np.array(
-            [[corners[corners[:, 0] == at, 1].min(), corners[corners[:, 0] == at, 1].max()] for at in x]
-        )
+        edges = np.array([[corners[corners[:, 0] == at, 1].min(), corners[corners[:, 0] == at, 1].max()] for at in x])
         found[area.get_label()] = edges.T
     return found
 
@@ -215,9 +213,7 @@ def test_every_index_plots_with_its_stamps(name):
 def test_periods_stand_where_their_begin_stands():
     by_period = plots.forecast(make_forecast(MONTHS.to_period("M")))
     by_stamp = plots.forecast(make_forecast(MONTHS))
-    np.testing.assert_array_equal(
-        lines(by_period)["observed"].get_xdata(), lines(by_stamp)["observed"].get_xdata()
-    )
+    np.testing.assert_array_equal(lines(by_period)["observed"].get_xdata(), lines(by_stamp)["observed"].get_xdata())
 
 
 def test_history_and_forecast_share_the_axis():
@@ -352,9 +348,7 @@ def test_diagnostics_have_four_panels_with_their_statistics():
     draw(axes)
     assert axes.shape == (4,)
     printed = [" ".join(texts_of(ax)) for ax in axes]
-    for text, statistic in zip(
-        printed, ["H(19) = ", "kurtosis = ", "Jarque-Bera = ", "Ljung-Box(12) = "], strict=True
-    ):
+    for text, statistic in zip(printed, ["H(19) = ", "kurtosis = ", "Jarque-Bera = ", "Ljung-Box(12) = "], strict=True):
         assert statistic in text
     assert legend_of(axes[1]) == ["residuals", "normal"]
 
