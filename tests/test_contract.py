@@ -24,7 +24,9 @@ MODELS = {
     "autoregression": lambda: ss.LocalLevel(0.0) + ss.AutoRegressive(2, [0.5, 0.2], 0.5) + ss.Noise(0.3),
     "regression": lambda: ss.LocalLevel(0.3) + ss.Regression(["u"]) + ss.Noise(0.5),
     "varying": lambda: ss.LocalLevel(0.3) + ss.Regression(["u"], time_varying=True, scale=[0.1]) + ss.Noise(0.5),
-    "intervention": lambda: sum([ss.LocalLevel(0.3), ss.Intervention(10), ss.Intervention(5, "pulse", name="p"), ss.Noise(0.5)]),
+    "intervention": lambda: (
+        ss.LocalLevel(0.3) + ss.Intervention(10) + ss.Intervention(5, "pulse", name="p") + ss.Noise(0.5)
+    ),
     "matrices": lambda: ss.LinearGaussian(
         [[0.5, 0.2], [0.0, 1.0]], [[0.3], [0.0]], [[1.0, 1.0]], [0.4], diffuse=[False, True], stationary=[True, False]
     ),

@@ -44,7 +44,7 @@ if not SMALL:
     figure.savefig(IMAGES / "backtest.png", dpi=110)
 
 # %% [markdown]
-# Two models of the Nile on one scale. `az.loo` reads `/log_likelihood`, which holds log p(y_t | all other y, parameters)
+# Two models of the Nile on one scale. `az.loo` reads `/log_likelihood`, with log p(y_t | other y, parameters)
 # from one smoother pass: the right quantity for a series, where stamps depend on each other.
 
 # %%

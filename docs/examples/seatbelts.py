@@ -39,7 +39,7 @@ model = ss.LocalLinearTrend() + ss.Seasonal(12) + ss.Regression(["log_petrol", "
 
 # %% [markdown]
 # ## Maximum likelihood
-# `transform="log"` models the logarithm and brings forecasts back. A scale whose maximum is at zero is reported as such.
+# `transform="log"` models the logarithm and brings forecasts back. A maximum at zero is reported as such.
 
 # %%
 mle = ss.fit(model, drivers, inputs=inputs, transform="log", progress=False)

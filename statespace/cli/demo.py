@@ -29,7 +29,7 @@ def demo(options: argparse.Namespace) -> None:
     print(
         "Car drivers killed or seriously injured in Great Britain, monthly, 1969 to 1984 (logarithms):\n"
         "local linear trend + seasonal(12) + regression(log petrol price, seat-belt law) + noise\n"
-        f"NUTS, {_CHAINS} chains of {options.samples} draws after {min(options.samples, _WARMUP)} steps of adaptation ...",
+        f"NUTS, {_CHAINS} chains of {options.samples} draws after {min(options.samples, _WARMUP)} adaptation steps ...",
         flush=True,
     )
     fitted = ss.fit(

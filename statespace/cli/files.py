@@ -128,7 +128,7 @@ def _regular(table: pd.DataFrame, freq: str, path: Path) -> pd.DataFrame:
     lost = table.index.difference(on_grid.index)
     if len(lost):
         raise CommandError(
-            f"--freq {freq} has no stamp for {len(lost)} rows of {path} (first: {lost[0].date()}): choose the frequency "
+            f"--freq {freq} has no stamp for {len(lost)} rows of {path} (first: {lost[0].date()}): choose one "
             "on whose stamps the dates lie (MS: first of the month, ME: last)"
         )
     return on_grid
