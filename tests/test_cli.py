@@ -165,7 +165,7 @@ WRONG_FITS = [
     ("level", ("--method", "nuts", "--chains", "0"), "whole number of at least 1"),
     ("level", ("--method", "vb"), "invalid choice"),
     ("level", ("--value", "flow"), "no column 'flow'"),
-    ("level", ("--date", "volume"), "unsorted stamps"),
+    ("level", ("--date", "volume"), "got duplicate stamps"),
     ("level", ("--freq", "often"), "--freq often"),
     ("level", ("--out", "fit.csv"), "expected .nc"),
     ("level", ("--out", "nowhere/fit.nc"), "does not exist"),

@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from scipy.optimize import minimize
 
 from ..core.parameters import constrain, parameters, unconstrain
-from .problem import Problem, start_values
+from .problem import Problem, inside_priors, start_values
 
 
 class MaximumLikelihood(eqx.Module):
@@ -133,15 +133,12 @@ def _starts(problem: Problem, count: int, scale: float, given: dict[str, Any] | 
     first = {**start_values(problem.model, problem.free, scale), **(given or {})}
     known = parameters(problem.model)
     first = {p: _inside(jnp.asarray(first[p], jnp.result_type(float)), known[p], scale) for p in problem.free}
-    starts = [first]
+    starts = [inside_priors(problem, first)]
     for number in range(1, count):
         keys = jax.random.split(jax.random.key(number), len(problem.free))
-        starts.append(
-            {
-                path: jnp.broadcast_to(known[path].default_prior(scale).sample(k), known[path].shape)
-                for path, k in zip(problem.free, keys, strict=True)
-            }
-        )
+        laws = {path: problem.priors.get(path, known[path].default_prior(scale)) for path in problem.free}
+        draws = {path: laws[path].sample(k) for path, k in zip(problem.free, keys, strict=True)}
+        starts.append({path: jnp.broadcast_to(v, known[path].shape) for path, v in draws.items()})
     return [unconstrain(s, problem.supports) for s in starts]
 
 

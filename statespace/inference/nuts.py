@@ -12,7 +12,7 @@ import numpy as np
 from numpyro.infer import NUTS as Kernel
 
 from ..core.parameters import unconstrain
-from .problem import Problem, start_values
+from .problem import Problem, inside_priors, parameters, start_values
 
 _BLOCK = 25
 _VECTORISE_UP_TO = 4
@@ -198,8 +198,10 @@ def _collect(blocks: list, method: NUTS, vectorised: bool, interrupted: bool) ->
 def _points(problem: Problem, method: NUTS, scale: float, key: Any, start: dict[str, Any] | None) -> list[Any]:
     """A starting point for each chain: the start, jittered on the unconstrained scale."""
     first = {**start_values(problem.model, problem.free, scale), **(start or {})}
-    first = {p: jnp.where(jnp.asarray(first[p]) == 0, 1e-3 * scale, first[p]) for p in problem.free} if start else first
-    centre = unconstrain({p: first[p] for p in problem.free}, problem.supports)
+    known = parameters(problem.model)
+    moved_off = {p: known[p].declaration.unit == "data" for p in problem.free}  # log 0 is not a place to start from
+    first = {p: jnp.where((jnp.asarray(first[p]) == 0) & moved_off[p], 1e-3 * scale, first[p]) for p in problem.free}
+    centre = unconstrain(inside_priors(problem, first), problem.supports)
     points = []
     for chain_key in jax.random.split(key, method.num_chains):
         for attempt in jax.random.split(chain_key, _TRIES):

@@ -41,9 +41,11 @@ class Problem(eqx.Module):
 
     @property
     def supports(self) -> dict[str, Any]:
-        """The support of each free parameter."""
+        """The support of each free parameter: that of its prior, if it has one."""
         known = parameters(self.model)
-        return {path: known[path].constraint for path in self.free}
+        return {
+            path: self.priors[path].support if path in self.priors else known[path].constraint for path in self.free
+        }
 
     def natural(self, unconstrained: Mapping[str, Array]) -> dict[str, Array]:
         """Natural parameter values."""
@@ -127,7 +129,9 @@ def make_problem(
     """
     fixed = dict(fixed or {})
     check_paths(fixed, parameters(model), "fixed")
-    model = replace(model, fixed)
+    shapes = {path: p.shape for path, p in parameters(model).items()}
+    model = replace(model, {path: jnp.broadcast_to(jnp.asarray(v), shapes[path]) for path, v in fixed.items()})
+    check_values(model)
     free = tuple(path for path, p in parameters(model).items() if path not in fixed and not p.is_off)
     dtype = jnp.result_type(float)
     steps = stamps(model, len(y), start=start, inputs=inputs, time=time, dt=dt)
@@ -159,6 +163,29 @@ def stamps(
     dtype = jnp.result_type(float)
     values = None if inputs is None else jnp.asarray(inputs, dtype)
     return make_steps(length, start=start, time=time, dt=dt, inputs=values, schedule=getattr(model, "schedule", None))
+
+
+def check_values(model: Any) -> None:
+    """Raise a ValueError if a value that is known lies outside its parameter's support."""
+    for path, p in parameters(model).items():
+        if p.value is None or is_traced(p.value):
+            continue
+        if p.value.shape != p.shape:
+            raise ValueError(f"{path} has shape {p.value.shape}, expected {p.shape}")
+        scale = p.declaration.unit == "data"
+        inside = p.value >= 0 if scale else p.constraint(p.value)
+        if not bool(jnp.all(inside)):
+            expected = "zero or above" if scale else f"in {p.constraint}"
+            raise ValueError(f"{path} is {np.asarray(p.value)}, expected a value {expected}")
+
+
+def inside_priors(problem: Problem, values: Mapping[str, Array]) -> dict[str, Array]:
+    """Starting values, those outside their prior's support replaced by a draw from it."""
+    found = dict(values)
+    for number, (path, prior) in enumerate(problem.priors.items()):
+        if not bool(jnp.all(prior.support(found[path]))):
+            found[path] = prior.sample(jax.random.key(number))
+    return found
 
 
 def start_values(model: Any, free: tuple[str, ...], scale: float) -> dict[str, Array]:

@@ -1,6 +1,6 @@
 """What a filter run says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from ..data import Series
+from ..data import Identity, Series, Transform
 from .labels import coordinates, data_groups, labelled
 
 HALF_LOG_2PI = 0.9189385332046727
@@ -19,7 +19,7 @@ class Filtered:
     """Laws of the state given the data up to each stamp, and the one-step predictions.
 
     Attributes:
-        series: The data.
+        series: The data, on the model's scale.
         state_names: Names of the states.
         mean: Filtered means, (time, state).
         cov: Filtered covariances, (time, state, state); infinite variances where still diffuse.
@@ -31,6 +31,7 @@ class Filtered:
         log_likelihood_terms: log p(y_t | y_<t), (time,), all constants included.
         diffuse_count: How many observations the diffuse elements used up.
         model: The model.
+        transform: From the data's original scale to the model's, on which everything here is.
         belief: The belief after the last stamp, from which `append` goes on.
         steps_done: Number of stamps behind it.
     """
@@ -49,6 +50,7 @@ class Filtered:
     model: Any
     belief: Any
     steps_done: int
+    transform: Transform = field(default_factory=Identity)
 
     @property
     def index(self) -> pd.Index:

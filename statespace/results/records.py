@@ -142,7 +142,9 @@ def _series(state: xr.Dataset, read: dict[str, Any]) -> Series:
 def _with_times(part: xr.Dataset, unit: Any) -> xr.Dataset:
     """A group with its dates decoded in the unit of the series', so that years before 1678 survive."""
     coders = getattr(xr, "coders", None)  # xarray 2025.1 and later
-    return xr.decode_cf(part, decode_times=True if coders is None or unit is None else coders.CFDatetimeCoder(unit))
+    if coders is None or unit is None:
+        return xr.decode_cf(part)
+    return xr.decode_cf(part, decode_times=coders.CFDatetimeCoder(time_unit=unit))
 
 
 def _variable(kind: str, name: str) -> str:

@@ -71,10 +71,16 @@ def _write(tree: xr.DataTree, path: Path) -> None:
         tree.to_netcdf(path, engine="h5netcdf")
         return
     try:
-        tree.to_zarr(path, consolidated=False)
+        tree.map_over_datasets(_with_object_text).to_zarr(path, consolidated=False)
     except ImportError:
         text = "a .zarr path needs the package zarr: pip install 'statespace-jax[zarr]', or save as .nc"
         raise ImportError(text) from None
+
+
+def _with_object_text(dataset: xr.Dataset) -> xr.Dataset:
+    """The same labels as Python strings: Zarr 3 has no specification of text of fixed width."""
+    text = {name: value.astype(object) for name, value in dataset.variables.items() if value.dtype.kind == "U"}
+    return dataset.assign({str(name): value for name, value in text.items()})
 
 
 def _swap(made: Path, path: Path, aside: Path) -> None:

@@ -51,10 +51,17 @@ def leave_future_out(fitted: Fitted, start: int) -> pd.Series:
     length = fitted.series.length
     if not 0 < start < length:
         raise ValueError(f"start must be a position between 1 and {length - 1}, got {start}")
-    terms = fitted.pointwise["one_step"].reshape(-1, length)[:, start:]
+    seen = fitted.series.mask.any(axis=1)
+    if int(fitted.series.mask[:start].sum()) < fitted.diffuse_count:
+        raise ValueError(
+            f"start {start} lies within the diffuse phase, where densities have no scale: the first "
+            f"{fitted.diffuse_count} observations identify the initial state, so start later"
+        )
+    scored = np.flatnonzero(seen & (np.arange(length) >= start))  # a stamp without an observation has no score
+    terms = fitted.pointwise["one_step"].reshape(-1, length)[:, scored]
     top = terms.max(axis=0)
     scores = top + np.log(np.mean(np.exp(terms - top), axis=0))
-    return pd.Series(scores, index=fitted.series.index[start:], name="log_score")
+    return pd.Series(scores, index=fitted.series.index[scored], name="log_score")
 
 
 def backtest(

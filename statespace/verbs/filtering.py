@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..data import Identity, append_series, join_series
-from ..inference import analysis, kalman
+from ..data import append_series, join_series
+from ..inference import analysis
 from ..inference.kalman import Kalman
-from ..inference.problem import stamps
 from ..results import Filtered, Fitted, Smoothed, labelled_paths
 from .door import (
     Prepared,
@@ -24,6 +23,7 @@ from .door import (
     traced,
     values_of,
 )
+from .law import law_of
 
 _MOST_DRAWS = 400
 
@@ -64,7 +64,8 @@ def log_likelihood(
     check_method(model, method, "log_likelihood")
     require_known(model, "log_likelihood")
     if traced(model, data, inputs):
-        return _traced_log_likelihood(model, data, inputs)
+        law, value = law_of(model, data, inputs=inputs, times=times, mask=None)
+        return law.log_prob(value)
     bound, series, _ = prepare(model, data, inputs=inputs, times=times)
     problem = known_problem(bound, series)
     return float(compiled_log_likelihood(problem, {}))
@@ -74,15 +75,6 @@ def log_likelihood(
 def compiled_log_likelihood(problem: Any, values: dict[str, Any]) -> Any:
     """The log-likelihood at natural values of the free parameters, compiled once for each shape."""
     return problem.log_likelihood(values)
-
-
-def _traced_log_likelihood(model: Any, data: Any, inputs: Any) -> Any:
-    y = jnp.asarray(data)
-    y = y[:, None] if y.ndim == 1 else y
-    inputs = inputs if inputs is None else jnp.asarray(inputs)
-    steps = stamps(model, y.shape[0], inputs=inputs)
-    mask = jnp.isfinite(y)
-    return jnp.sum(kalman.log_likelihood(model, jnp.where(mask, y, 0.0), mask, steps))
 
 
 def filter(
@@ -148,6 +140,7 @@ def _filtered(prepared: Prepared, found: Any) -> Filtered:
         log_likelihood_terms=np.asarray(arrays.terms),
         diffuse_count=int(arrays.diffuse_count),
         model=prepared.model,
+        transform=prepared.transform,
         belief=found.last,
         steps_done=prepared.series.length,
     )
@@ -177,8 +170,9 @@ def append(filtered: Filtered, data: Any, *, inputs: Any = None, times: Any = No
         True
     """
     new = append_series(filtered.series, data, inputs=inputs, times=times)
+    new = new.with_observed(filtered.transform.forward(new.observed))
     joined = join_series(filtered.series, new)
-    prepared = Prepared(filtered.model, joined, Identity())
+    prepared = Prepared(filtered.model, joined, filtered.transform)
     if not np.all(
         np.isfinite(filtered.belief.mean)
     ):  # the diffuse phase is still open: there is no belief to go on from
@@ -203,6 +197,7 @@ def append(filtered: Filtered, data: Any, *, inputs: Any = None, times: Any = No
         state_names=found.state_names,
         diffuse_count=filtered.diffuse_count + found.diffuse_count,
         model=filtered.model,
+        transform=filtered.transform,
         belief=found.belief,
         steps_done=joined.length,
         **rows,

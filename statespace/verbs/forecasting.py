@@ -78,20 +78,22 @@ def forecast(
         raise ValueError(f"num_samples must not be negative, got {num_samples}")
     dt = None if series.is_regular else ahead.dt
     steps = stamps(bound, ahead.length, start=series.length, inputs=ahead.inputs, time=ahead.time, dt=dt)
+    use = jax.random.key(0) if key is None else key  # without paths nothing is drawn
     if draws is not None:
         problem = problem_of(bound, series, fixed={p: v for p, v in values_of(bound).items() if p not in draws})
-        values = _resample(draws, paths, key)
+        each = -(-paths // len(next(iter(draws.values()))))  # moments always come from all draws
         found = over_draws(
-            lambda part, keys: analysis.forecast_arrays(problem, part, steps, keys, 1),
-            values,
-            key,
-            False,
-            "forecast",
+            lambda part, keys: analysis.forecast_arrays(problem, part, steps, keys, each), draws, use, False, "forecast"
         )
     else:
-        keys = jax.random.split(jax.random.key(0) if key is None else key, 1)
+        keys = jax.random.split(use, 1)
         found = jax.device_get(analysis.forecast_arrays(known_problem(bound, series), {}, steps, keys, paths))
-    return _forecast(found, series, ahead, transform, bound, paths)
+    if not np.all(np.isfinite(found.moments.mean)):
+        raise ValueError(
+            "the data end before they identify every state of the model (its diffuse start is still open), so there "
+            "is no forecast: give more data, or a proper initial law"
+        )
+    return _forecast(found, series, ahead, transform, bound, paths, use)
 
 
 def _known(model: Any, fitted: Fitted | None, data: Any, past_inputs: Any) -> tuple[Any, Any, Any]:
@@ -102,21 +104,14 @@ def _known(model: Any, fitted: Fitted | None, data: Any, past_inputs: Any) -> tu
         check_method(bound, None, "forecast")
         require_known(bound, "forecast")
         return bound, series, transform
+    if data is None and past_inputs is not None:
+        raise ValueError("past_inputs= goes with data; the fit has its own inputs")
     if data is None:
         return fitted.model, fitted.series, fitted.transform
     return prepare(fitted.model, data, inputs=past_inputs, transform=fitted.transform)
 
 
-def _resample(draws: dict[str, np.ndarray], count: int, key: Any) -> dict[str, np.ndarray]:
-    """As many draws as paths are wanted: all of them, or a random choice."""
-    have = len(next(iter(draws.values())))
-    if count in (0, have):
-        return draws
-    chosen = np.asarray(jax.random.choice(key, have, (count,), replace=count > have))
-    return {path: v[chosen] for path, v in draws.items()}
-
-
-def _forecast(found: Any, series: Any, ahead: Any, transform: Any, model: Any, paths: int) -> Forecast:
+def _forecast(found: Any, series: Any, ahead: Any, transform: Any, model: Any, paths: int, key: Any) -> Forecast:
     """Mixture moments over draws, and the paths on the original scale."""
     m = found.moments
     mean, cov = _mixture(m.mean, m.cov)
@@ -126,7 +121,10 @@ def _forecast(found: Any, series: Any, ahead: Any, transform: Any, model: Any, p
         each = found.component_mean[name]
         variance = np.mean(found.component_var[name], axis=0) + np.var(each, axis=0)
         components[name] = (np.mean(each, axis=0), np.sqrt(np.maximum(variance, 0.0)))
-    flat = found.paths.reshape(-1, *found.paths.shape[2:])
+    flat = np.asarray(found.paths).reshape(-1, *found.paths.shape[2:])
+    if len(flat) > paths > 0:
+        chosen = jax.random.permutation(jax.random.fold_in(key, 1), len(flat))[:paths]
+        flat = flat[np.sort(np.asarray(chosen))]
     return Forecast(
         series=series,
         index=ahead.index,
