@@ -187,9 +187,7 @@ def long_seasonal():
         "seasonal168.scale": 0.01,
         "noise.scale": 0.5,
     }
-    first, t = best(
-        jax.jit(lambda v: problem.log_likelihood(v)), {p: jnp.asarray(v) for p, v in values.items()}, repeats=5
-    )
+    first, t = best(jax.jit(lambda v: problem.log_likelihood(v)), jax.tree.map(jnp.asarray, values), repeats=5)
     print(f"trend + seasonal(168), T={T}: {t:.0f} ms a value (target below 200), compile {first:.1f} s")
 
 

@@ -52,7 +52,7 @@ def _data() -> tuple[pd.Series, pd.DataFrame]:
     """Drivers, and the inputs; petrol relative to its average, so that the trend is the level at that price."""
     data = ss.datasets.seatbelts()
     petrol = np.log(data["PetrolPrice"])
-    return data["drivers"], data.assign(log_petrol=petrol - petrol.mean())[_INPUTS]
+    return data["drivers"], data.assign(log_petrol=petrol - petrol.mean())[_INPUTS]  # pyright: ignore[reportReturnType]
 
 
 def _model() -> ss.Structural:
@@ -65,7 +65,7 @@ def _model() -> ss.Structural:
 def _ahead(inputs: pd.DataFrame) -> pd.DataFrame:
     """The law stays and petrol keeps its last price: a scenario, not a forecast of the inputs."""
     last = inputs.index[-1]
-    index = pd.date_range(last, periods=_HORIZON + 1, freq=inputs.index.freq, name=inputs.index.name)[1:]
+    index = pd.date_range(last, periods=_HORIZON + 1, freq=inputs.index.freq, name=inputs.index.name)[1:]  # pyright: ignore[reportAttributeAccessIssue]
     return pd.DataFrame({name: inputs[name].iloc[-1] for name in inputs}, index)
 
 

@@ -32,9 +32,9 @@ def read_table(path: Path, date: str | None, columns: Iterable[str], freq: str |
     if absent:
         have = ", ".join(map(str, table.columns))
         raise CommandError(f"{path} has no column {', '.join(map(repr, absent))}; it has {have}")
-    index = _stamps(table[date], path, date, freq)
+    index = _stamps(table[date], path, date, freq)  # pyright: ignore[reportArgumentType]
     table = table[list(columns)].set_axis(index, axis=0)
-    return table if freq is None else _regular(table, freq, path)
+    return table if freq is None else _regular(table, freq, path)  # pyright: ignore[reportReturnType, reportArgumentType]
 
 
 def read_fit(path: Path) -> ss.Fitted:
@@ -114,7 +114,7 @@ def _stamps(column: pd.Series, path: Path, date: str, freq: str | None) -> pd.In
     except (ValueError, TypeError) as error:
         found = pd.to_datetime(text, errors="coerce")
         bad = text[found.isna()]
-        example = f"{bad.iloc[0]!r} in line {bad.index[0] + 2} " if len(bad) else ""
+        example = f"{bad.iloc[0]!r} in line {bad.index[0] + 2} " if len(bad) else ""  # pyright: ignore[reportAttributeAccessIssue]
         raise CommandError(
             f"column {date!r} of {path}: {example}cannot be read as a date; write dates as 2024-03-01"
         ) from error

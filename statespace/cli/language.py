@@ -84,7 +84,7 @@ def build(terms: Sequence[Term], index: Any = None) -> ss.Structural:
         ('level', 'ar')
     """
     components = [WORDS[term.word].build(term, index) for term in terms]
-    return sum(components, start=ss.Noise())
+    return sum(components, start=ss.Noise())  # pyright: ignore[reportReturnType]
 
 
 def _arguments(text: str | None) -> tuple[str, ...]:

@@ -183,8 +183,8 @@ def inside_priors(problem: Problem, values: Mapping[str, Array]) -> dict[str, Ar
     """Starting values, those outside their prior's support replaced by a draw from it."""
     found = dict(values)
     for number, (path, prior) in enumerate(problem.priors.items()):
-        if not bool(jnp.all(prior.support(found[path]))):
-            found[path] = prior.sample(jax.random.key(number))
+        if not bool(jnp.all(prior.support(found[path]))):  # pyright: ignore[reportOptionalCall]
+            found[path] = prior.sample(jax.random.key(number))  # pyright: ignore[reportArgumentType]
     return found
 
 

@@ -142,7 +142,7 @@ class Fitted:
             _caution(f"{divergences} transitions diverged: raise target_accept, or give tighter priors")
         if deep:
             _caution(f"{deep} transitions reached the tree depth {depth}: raise max_tree_depth, or try dense_mass=True")
-        stuck = [str(name) for name in table.index[table["sd"] == 0]]
+        stuck = [str(name) for name in table.index[table["sd"] == 0]]  # pyright: ignore[reportCallIssue, reportArgumentType]
         if stuck:
             _caution(f"{', '.join(stuck)} never moved: start elsewhere (start=), or check priors and data")
         if rhat > _RHAT:

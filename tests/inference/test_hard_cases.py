@@ -216,7 +216,7 @@ def test_harmonics_that_coincide_leave_a_direction_open():
     problem = problem_of(model, walk(40))
     assert problem.diffuse_steps == 40
     assert np.isfinite(log_likelihood(problem))
-    value, gradient = value_and_grad(problem)
+    _, gradient = value_and_grad(problem)
     assert all(np.isfinite(g).all() for g in gradient.values())
 
 
