@@ -62,6 +62,18 @@ def from_record(tree: xr.DataTree) -> dict[str, Any]:
     }
 
 
+def in_words(prior: Any) -> str:
+    """A distribution as its name and arguments, such as `HalfNormal(scale=2.0)`; other things as they print."""
+    if isinstance(prior, str):
+        return prior
+    name, base = type(prior).__name__, getattr(prior, "base_dist", None)
+    given = {key: getattr(prior, key, None) for key in getattr(prior, "arg_constraints", {})}
+    given = {key: np.asarray(value).tolist() for key, value in given.items() if value is not None}
+    if given:
+        return f"{name}({', '.join(f'{key}={value}' for key, value in given.items())})"
+    return repr(prior) if base is None else f"{name}({in_words(base)})"
+
+
 def _series_arrays(series: Series) -> dict[str, Any]:
     both = ("time", "series")
     found: dict[str, Any] = {"values": (both, series.values), "mask": (both, series.mask)}
@@ -98,7 +110,7 @@ def _described(fitted: Fitted, index: dict[str, Any]) -> dict[str, Any]:
         "standard_errors": _names(fitted.standard_errors),
         "pointwise": _names(fitted.pointwise),
         "coefficients": list(fitted.coefficients) if fitted.draws is not None else fitted.coefficients,
-        "priors": {path: prior if isinstance(prior, str) else repr(prior) for path, prior in fitted.priors.items()},
+        "priors": {path: in_words(prior) for path, prior in fitted.priors.items()},
         "supports": fitted.supports,
     }
 

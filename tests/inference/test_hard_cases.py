@@ -1,5 +1,7 @@
 """Cases in which filters break: singular noise, known and constant states, long gaps, poison, float32."""
 
+import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -114,8 +116,10 @@ def test_whole_missing_blocks(name):
     filtered, smoothed = filter_arrays(problem, {}), smoother_arrays(problem, {})
     assert float(filtered.terms.sum()) == pytest.approx(expected, abs=1e-9)
     np.testing.assert_allclose(smoothed.mean, mean, rtol=1e-8, atol=1e-8)
+    # 30 stamps before the first observation the diffuse directions are nearly one: some digits are lost
+    tolerance = 1e-4 if name == "a leading gap" else 1e-7
     for t in (0, 25, 50, 79):
-        np.testing.assert_allclose(smoothed.cov[t], block(cov, t, 2), rtol=1e-7, atol=1e-8)
+        np.testing.assert_allclose(smoothed.cov[t], block(cov, t, 2), rtol=tolerance, atol=1e-8)
     value, gradient = value_and_grad(problem)
     assert np.isfinite(value)
     assert all(np.isfinite(g).all() for g in gradient.values())
@@ -333,42 +337,46 @@ FLOAT32 = """
     from statespace.inference.analysis import filter_arrays, smoother_arrays
     from statespace.models.structural import LocalLevel, LocalLinearTrend, Noise, Regression, Seasonal
 
-    def seatbelts(c=1.0):
-        data = datasets.seatbelts()
-        y = np.log(data["drivers"].to_numpy())
-        x = np.column_stack([np.log(data["PetrolPrice"].to_numpy()), data["law"].to_numpy()])
+    data = datasets.seatbelts()
+    y = np.log(data["drivers"].to_numpy())
+    columns = {"law": data["law"].to_numpy(), "log_petrol": np.log(data["PetrolPrice"].to_numpy())}
+
+    def seatbelts(names, c=1.0):
         model = (
             LocalLinearTrend(0.02 * c, 0.0005 * c) + Seasonal(12, scale=0.003 * c)
-            + Regression(["log_petrol", "law"]) + Noise(0.06 * c)
+            + Regression(names) + Noise(0.06 * c)
         )
-        return problem_of(model, c * y, inputs=x, input_names=["log_petrol", "law"])
+        inputs = np.column_stack([columns[name] for name in names])
+        return problem_of(model, c * y, inputs=inputs, input_names=names)
 
     out = {}
-    for name, c in (("one", 1.0), ("small", 1e-6), ("large", 1e6)):
-        problem = seatbelts(c)
+    cases = {"one": (["law"], 1.0), "small": (["law"], 1e-6), "large": (["law"], 1e6),
+             "both": (["log_petrol", "law"], 1.0)}
+    for name, case in cases.items():
+        problem = seatbelts(*case)
         found = terms(problem)
         out[name] = float(np.asarray(found, float).sum())
         out[name + "_length"] = problem.diffuse_steps
         out[name + "_dtype"] = str(found.dtype)
-    problem = seatbelts()
+    problem = seatbelts(["law"])
     smoothed = smoother_arrays(problem, {})
-    out["mean"] = np.asarray(smoothed.mean, float)[[0, 90, 191]].tolist()
-    out["sd"] = np.sqrt(np.asarray(np.diagonal(smoothed.cov, axis1=1, axis2=2), float))[[0, 90, 191]].tolist()
-    out["loo"] = float(np.nansum(np.asarray(smoothed.loo_terms, float)))
+    rows = [0, 20, 90, 191]
+    out["mean"] = np.asarray(smoothed.mean, float)[rows].tolist()
+    out["variance"] = np.asarray(np.diagonal(smoothed.cov, axis1=1, axis2=2), float)[rows].tolist()
+    out["loo"] = np.asarray(smoothed.loo_terms, float).tolist()
     leaves = jax.tree.leaves((smoothed, filter_arrays(problem, {})))
     out["dtypes"] = sorted({str(leaf.dtype) for leaf in leaves})
     print(json.dumps(out))
 """
+SET_X64 = "import statespace\n    import jax\n    jax.config.update('jax_enable_x64', True)\n"
 
 
-def run_in_float32(code):
-    import json
-    import os
-
-    paths = os.pathsep.join([str(TESTS.parent), str(TESTS)])
-    env = {**os.environ, "PYTHONPATH": paths, "JAX_ENABLE_X64": "0"}
+def run_alone(code):
+    """What a fresh process prints, as JSON."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])}
+    environment.pop("JAX_ENABLE_X64", None)
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=env, check=False
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=environment, check=False
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -376,39 +384,42 @@ def run_in_float32(code):
 
 @pytest.fixture(scope="module")
 def single():
-    return run_in_float32(FLOAT32)
+    return run_alone(FLOAT32)
 
 
 @pytest.fixture(scope="module")
 def double():
-    return run_in_float32(
-        FLOAT32.replace("assert not", "assert").replace(
-            "import statespace\n", "import statespace\n    import jax\n    jax.config.update('jax_enable_x64', True)\n"
-        )
-    )
+    return run_alone(FLOAT32.replace("assert not", "assert").replace("import statespace\n", SET_X64, 1))
 
 
-def test_float32_likelihood_of_the_seatbelts_model(single, double):
-    assert single["one_dtype"] == "float32"
-    assert double["one_dtype"] == "float64"
-    assert single["one_length"] == double["one_length"]
-    assert single["one"] == pytest.approx(double["one"], abs=1e-3)
+@pytest.mark.parametrize("name", ["one", "both"], ids=["law", "log_petrol and law"])
+def test_float32_likelihood_of_the_seatbelts_model(single, double, name):
+    assert single[f"{name}_dtype"] == "float32"
+    assert double[f"{name}_dtype"] == "float64"
+    assert single[f"{name}_length"] == double[f"{name}_length"]
+    assert single[name] == pytest.approx(double[name], abs=1e-3)
 
 
 @pytest.mark.parametrize(("name", "c"), [("small", 1e-6), ("large", 1e6)])
 def test_float32_at_other_scales(single, double, name, c):
-    n, d = 192, 15
+    n, d = 192, 14
     assert double[name] == pytest.approx(double["one"] - (n - d) * np.log(c), abs=1e-6)
     assert single[name] == pytest.approx(double[name], abs=1e-3)
     assert single[f"{name}_length"] == double["one_length"]
 
 
 def test_float32_smoother_of_the_seatbelts_model(single, double):
-    for key in ("mean", "sd"):
-        found, expected = np.array(single[key]), np.array(double[key])
-        scale = np.array(double["sd"])
-        assert (np.abs(found - expected) <= 0.01 * scale).all(), (found - expected) / scale
-    assert single["loo"] == pytest.approx(double["loo"], abs=1e-2)
+    """Means within a hundredth of a standard deviation, and variances within a hundredth."""
+    variance = np.array(double["variance"])
+    np.testing.assert_allclose(single["variance"], variance, rtol=0.01)
+    error = np.abs(np.array(single["mean"]) - np.array(double["mean"]))
+    assert (error <= 0.01 * np.sqrt(variance)).all()
+
+
+def test_float32_leave_one_out(single, double):
+    found, expected = np.array(single["loo"], float), np.array(double["loo"], float)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
+    np.testing.assert_allclose(found, expected, atol=0.01)
 
 
 def test_float32_keeps_its_type(single):
