@@ -71,7 +71,8 @@ def test_parameters_that_do_not_apply_are_absent():
 
 
 def test_unknown():
-    expected = [path for path in PATHS if path not in ("trend.slope_scale", "seasonal12.scale", "cycle.period", "noise.scale")]
+    given = ("trend.slope_scale", "seasonal12.scale", "cycle.period", "noise.scale")
+    expected = [path for path in PATHS if path not in given]
     assert unknown(model()) == expected
 
 
@@ -105,7 +106,7 @@ def test_replace_changes_only_what_is_named():
 
 
 def test_replace_names_what_it_does_not_know():
-    with pytest.raises(ValueError, match=r"'trend.scale'.*trend.level_scale, 'trend.slope_scale'|'trend.scale'"):
+    with pytest.raises(ValueError, match=r"values name 'trend\.scale', but .* 'trend\.level_scale'"):
         replace(model(), {"trend.scale": 1.0})
     with pytest.raises(ValueError, match=r"fixed name 'x', but the model's parameters are none"):
         check_paths({"x": 1}, {}, "fixed")
@@ -143,6 +144,7 @@ def test_log_jacobian():
     start = {path: jnp.full(p.shape, 0.3) for path, p in parameters(model()).items()}
     total = 0.0
     for path, value in start.items():
+
         def one(x, path=path):
             return constrain({path: x}, supports)[path]
 
@@ -166,12 +168,6 @@ def test_declaring_a_parameter():
         )
         top: float = 2.0
 
-    class Whole(eqx.Module):
-        parts: tuple
-        other: Part
-
-    whole = Whole((Part(1),), Part())
-    assert set(parameters(whole)) == {"weight", "other.weight"} or set(parameters(whole)) == {"weight"}
     assert bool(parameters(Part(1))["weight"].constraint(1.5))
     assert not bool(parameters(Part(1))["weight"].constraint(2.5))
 

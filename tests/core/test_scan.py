@@ -43,7 +43,7 @@ def test_what_does_not_depend_on_the_slot_is_computed_once():
 
 
 def test_nothing_varies():
-    hoisted = Hoisted(lambda step: (jnp.ones(2), 3.0), make_steps(4))
+    hoisted = Hoisted(lambda step: (jnp.ones(2), jnp.asarray(3.0)), make_steps(4))
     assert all(v is None for v in hoisted.varying)
     np.testing.assert_array_equal(hoisted.all(4)[0], np.ones((4, 2)))
 
