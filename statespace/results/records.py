@@ -66,12 +66,16 @@ def in_words(prior: Any) -> str:
     """A distribution as its name and arguments, such as `HalfNormal(scale=2.0)`; other things as they print."""
     if isinstance(prior, str):
         return prior
-    name, base = type(prior).__name__, getattr(prior, "base_dist", None)
+    given, base = _arguments(prior), getattr(prior, "base_dist", None)
+    parts = [f"{key}={value}" for key, value in given.items()]
+    if base is not None and not given.keys() & _arguments(base).keys():
+        parts.insert(0, in_words(base))
+    return f"{type(prior).__name__}({', '.join(parts)})" if parts else repr(prior)
+
+
+def _arguments(prior: Any) -> dict[str, Any]:
     given = {key: getattr(prior, key, None) for key in getattr(prior, "arg_constraints", {})}
-    given = {key: np.asarray(value).tolist() for key, value in given.items() if value is not None}
-    if given:
-        return f"{name}({', '.join(f'{key}={value}' for key, value in given.items())})"
-    return repr(prior) if base is None else f"{name}({in_words(base)})"
+    return {key: np.asarray(value).tolist() for key, value in given.items() if value is not None}
 
 
 def _series_arrays(series: Series) -> dict[str, Any]:

@@ -307,7 +307,7 @@ def test_every_series_gets_its_own_copy():
 
 
 def test_a_component_of_one_series():
-    model = bound(
+    model = bound(  # noqa: E501
         LocalLevel(0.5) + AutoRegressive(1, [0.5], 1.0, series="south") + Noise(0.7), series=["north", "south"]
     )
     assert model.state_names == ("level[north]", "level[south]", "ar")

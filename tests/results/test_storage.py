@@ -240,9 +240,13 @@ def test_priors_are_kept_in_words(make_posterior, tmp_path):
     priors = {
         "scale": dist.HalfNormal(2.0),
         "pair": dist.Normal(np.zeros(2), 1.0).to_event(1),
+        "cut": dist.TruncatedNormal(0.0, 1.0, low=0.5),
+        "named": dist.LogNormal(0.0, 1.0),
         "text": "Normal(0, 1)",
     }
     again = _again(make_posterior(priors=priors, chains=1, draws=2), tmp_path)
     assert again.priors["scale"] == "HalfNormal(scale=2.0)"
-    assert again.priors["pair"] == "Independent(Normal(loc=[0.0, 0.0], scale=[1.0, 1.0]))"
+    assert again.priors["pair"] == "Independent(Normal(loc=[0.0, 0.0], scale=[1.0]))"
+    assert again.priors["cut"] == "LeftTruncatedDistribution(Normal(loc=0.0, scale=1.0), low=0.5)"
+    assert again.priors["named"] == "LogNormal(loc=0.0, scale=1.0)"
     assert again.priors["text"] == "Normal(0, 1)"
