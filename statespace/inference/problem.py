@@ -180,10 +180,12 @@ def check_values(model: Any) -> None:
 
 
 def inside_priors(problem: Problem, values: Mapping[str, Array]) -> dict[str, Array]:
-    """Starting values, those outside their prior's support replaced by a draw from it."""
+    """Starting values, those outside their prior's support, or on its edge, replaced by a draw from it."""
     found = dict(values)
     for number, (path, prior) in enumerate(problem.priors.items()):
-        if not bool(jnp.all(prior.support(found[path]))):  # pyright: ignore[reportOptionalCall]
+        support: Any = prior.support
+        open_ = jnp.isfinite(biject_to(support).inv(found[path]))  # the edge lies at infinity
+        if not bool(jnp.all(support(found[path])) & jnp.all(open_)):
             found[path] = prior.sample(jax.random.key(number))  # pyright: ignore[reportArgumentType]
     return found
 
