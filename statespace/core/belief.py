@@ -1,8 +1,11 @@
 """What is known about the state at one time stamp."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
+
+from .covariance import Covariance, Root, as_root, dense
 
 
 class Gaussian(eqx.Module):
@@ -10,11 +13,15 @@ class Gaussian(eqx.Module):
 
     Attributes:
         mean: Mean, shape (state,).
-        cov: Covariance, shape (state, state).
+        cov: Covariance, shape (state, state), or a root of it.
     """
 
     mean: Float[Array, "*batch state"]
-    cov: Float[Array, "*batch state state"]
+    cov: Covariance
+
+    def as_matrices(self) -> "Gaussian":
+        """The same law with its covariance as a matrix."""
+        return Gaussian(self.mean, dense(self.cov))
 
 
 class DiffuseGaussian(eqx.Module):
@@ -26,7 +33,7 @@ class DiffuseGaussian(eqx.Module):
 
     Attributes:
         mean: Mean, shape (state,).
-        cov: The finite part of the covariance, shape (state, state).
+        cov: The finite part of the covariance, shape (state, state), or a root of it.
         factor: The diffuse directions that remain, shape (state, diffuse); used columns are zero.
         remaining: How many columns remain.
         magnitude: Largest squared row norm that the factor has had: the scale against which a product
@@ -34,7 +41,7 @@ class DiffuseGaussian(eqx.Module):
     """
 
     mean: Float[Array, "*batch state"]
-    cov: Float[Array, "*batch state state"]
+    cov: Covariance
     factor: Float[Array, "*batch state diffuse"]
     remaining: Int[Array, "*batch"]
     magnitude: Float[Array, "*batch state"]
@@ -42,7 +49,12 @@ class DiffuseGaussian(eqx.Module):
     def proper(self) -> Gaussian:
         """The finite part; NaN where a diffuse direction remains, so that it cannot pass unnoticed."""
         bad = self.remaining > 0
-        return Gaussian(jnp.where(bad, jnp.nan, self.mean), jnp.where(bad, jnp.nan, self.cov))
+        cov = as_root(self.cov) if isinstance(self.cov, Root) else self.cov
+        return jax.tree.map(lambda leaf: jnp.where(bad, jnp.nan, leaf), Gaussian(self.mean, cov))
+
+    def as_matrices(self) -> "DiffuseGaussian":
+        """The same law with its covariance as a matrix."""
+        return eqx.tree_at(lambda b: b.cov, self, dense(self.cov), is_leaf=lambda x: isinstance(x, Root))
 
     def display_cov(self) -> Float[Array, "state state"]:
         """The covariance in the limit: infinite variances and undefined covariances where diffuse."""

@@ -9,11 +9,11 @@ and a missing element is simply passed over. The exact diffuse step is that of K
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from .belief import DiffuseGaussian, Gaussian
+from .covariance import condition, negligible, predicted, project
 from .linalg import matmul, reflect
 
 LOG_2PI = 1.8378770664093453
@@ -47,11 +47,14 @@ def predict(
     belief: Belief,
     propagate: Callable[[Array], Array],
     offset: Float[Array, " state"],
-    noise_cov: Float[Array, "state state"],
+    noise: Float[Array, "state noise"],
 ) -> Belief:
-    """The law of F x + c + w, w ~ N(0, Q), where `propagate` applies F along the leading axis."""
+    """The law of F x + c + w, w ~ N(0, Q), where `propagate` applies F along the leading axis.
+
+    `noise` is Q, or a factor of it where the belief carries a root of its covariance.
+    """
     mean = propagate(belief.mean) + offset
-    cov = jax.vmap(propagate)(propagate(belief.cov)) + noise_cov
+    cov = predicted(belief.cov, propagate, noise)
     if isinstance(belief, Gaussian):
         return Gaussian(mean, cov)
     factor = propagate(belief.factor)
@@ -71,12 +74,11 @@ def update_element(
     present: Bool[Array, ""] | None,
 ) -> tuple[Gaussian, Element]:
     """Condition on y = z'x + e, e ~ N(0, h); an absent y changes nothing. None: y is known to be present."""
-    projected = jnp.sum(belief.cov * z, axis=1)
+    projected = project(belief.cov, z)
     variance = _where(present, jnp.sum(projected * z) + h, 1.0)
     gain = _where(present, projected / variance, 0.0)
     innovation = _where(present, y - jnp.sum(z * belief.mean), 0.0)
-    cov = belief.cov - gain[:, None] * projected[None]
-    after = Gaussian(belief.mean + gain * innovation, cov)
+    after = Gaussian(belief.mean + gain * innovation, condition(belief.cov, gain, projected, z, h, variance))
     return after, Element(innovation, variance, gain, None, variance, present, None)
 
 
@@ -94,13 +96,13 @@ def update_element_diffuse(
     """
     direction = jnp.sum(belief.factor * z[:, None], axis=0)
     square = jnp.sum(direction**2)
-    limit = jnp.finfo(z.dtype).eps * jnp.sum(z**2 * belief.magnitude)
+    limit = negligible(belief.cov) * jnp.sum(z**2 * belief.magnitude)
     present = jnp.ones((), bool) if present is None else present
     diffuse = present & (belief.remaining > 0) & (square > limit)
     regular = present & ~diffuse
     variance_inf = jnp.where(diffuse, square, 1.0)
 
-    finite_projected = jnp.sum(belief.cov * z, axis=1)
+    finite_projected = project(belief.cov, z)
     finite = jnp.sum(finite_projected * z) + h
     variance_star = jnp.where(regular, finite, 1.0)
 
@@ -109,9 +111,7 @@ def update_element_diffuse(
     gain = jnp.where(diffuse, diffuse_gain, jnp.where(regular, finite_projected / variance_star, 0.0))
     innovation = jnp.where(present, y - jnp.sum(z * belief.mean), 0.0)
 
-    # one expression for both cases: with K = M/F the three terms collapse to -K K' F
-    cross = gain[:, None] * jnp.where(present, finite_projected, 0.0)[None]
-    cov = belief.cov - cross - cross.T + gain[:, None] * gain[None] * finite
+    cov = condition(belief.cov, gain, finite_projected, z, h, variance_star, diffuse)
     return (
         DiffuseGaussian(
             belief.mean + gain * innovation,

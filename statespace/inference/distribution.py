@@ -28,6 +28,7 @@ class StateSpaceDistribution(Distribution):
         mask: Which elements are present, in the shape of the values; None if all are.
         univariate: Whether values have shape (time,) rather than (time, series).
         diffuse_steps: Length of the diffuse phase; the whole series when left out.
+        form: How the filter carries its covariance; see `Kalman`.
 
     Raises:
         ValueError: If a parameter of the model is unknown.
@@ -43,7 +44,7 @@ class StateSpaceDistribution(Distribution):
 
     arg_constraints = {}  # noqa: RUF012 (NumPyro's own convention)
     pytree_data_fields = ("model", "steps", "present")
-    pytree_aux_fields = ("univariate", "diffuse_steps")
+    pytree_aux_fields = ("univariate", "diffuse_steps", "form")
 
     def __init__(
         self,
@@ -53,13 +54,14 @@ class StateSpaceDistribution(Distribution):
         mask: Bool[Array, "..."] | None = None,
         univariate: bool = True,
         diffuse_steps: int | None = None,
+        form: str = "auto",
         validate_args: bool | None = None,
     ):
         missing = unknown(model)
         if missing:
             raise ValueError(f"the model has no value for {', '.join(missing)}: give one to each parameter")
         self.model, self.steps, self.present = model, steps, mask
-        self.univariate, self.diffuse_steps = univariate, diffuse_steps
+        self.univariate, self.diffuse_steps, self.form = univariate, diffuse_steps, form
         event = (len(steps),) if univariate else (len(steps), model.num_series)
         super().__init__(batch_shape(model), event, validate_args=validate_args)
 
@@ -100,7 +102,9 @@ class StateSpaceDistribution(Distribution):
 
 def _log_prob(model: Any, y: Array, mask: Array | None, law: StateSpaceDistribution) -> Array:
     present = jnp.ones(y.shape, bool) if mask is None else mask
-    terms = kalman.log_likelihood(model, y, present, law.steps, diffuse_steps=law.diffuse_steps, complete=mask is None)
+    terms = kalman.log_likelihood(
+        model, y, present, law.steps, diffuse_steps=law.diffuse_steps, complete=mask is None, form=law.form
+    )
     return jnp.sum(terms)
 
 

@@ -15,22 +15,40 @@ from jaxtyping import Array, Bool, Float
 
 from ..core import gaussian
 from ..core.belief import DiffuseGaussian, Gaussian
+from ..core.covariance import as_root
 from ..core.gaussian import Element
 from ..core.linalg import mask_matrix, quadratic, solve_unit_lower, unit_ldl
 from ..core.scan import Hoisted, forward, length_of, part
 from ..core.step import Step
 from ..models.base import AbstractLinearGaussian, EmissionMatrices
 
+FORMS = ("auto", "covariance", "sqrt")
+
 
 class Kalman(eqx.Module):
     """Exact filtering of linear-Gaussian models: the default method of the verbs.
 
+    Args:
+        form: How the covariance is carried. "covariance" is the matrix, and fast; "sqrt" is a square root of it,
+            which holds twice the digits but has first derivatives only. "auto" takes the square root in single
+            precision where a diffuse start meets an observation matrix that changes with time (regressors), and
+            the matrix elsewhere.
+
+    Raises:
+        ValueError: If the form is unknown.
+
     Example:
         >>> Kalman()
-        Kalman()
+        Kalman(form='auto')
 
     Reference: Durbin and Koopman (2012), "Time Series Analysis by State Space Methods", chapters 4 to 6.
     """
+
+    form: str = eqx.field(default="auto", static=True)
+
+    def __check_init__(self):
+        if self.form not in FORMS:
+            raise ValueError(f"form={self.form!r} is unknown: choose one of {', '.join(map(repr, FORMS))}")
 
 
 class Observation(NamedTuple):
@@ -62,16 +80,29 @@ class Slot(NamedTuple):
 class KalmanRecursion:
     """Predict and update of one model on one set of stamps, with all that is constant computed ahead."""
 
-    def __init__(self, model: AbstractLinearGaussian, steps: Step, *, peeled: bool, complete: bool, mask: Array):
+    def __init__(
+        self,
+        model: AbstractLinearGaussian,
+        steps: Step,
+        *,
+        peeled: bool,
+        complete: bool,
+        mask: Array,
+        form: str = "auto",
+        diffuse: bool = False,
+    ):
         self.model = model
         skip = 1 if peeled and len(steps) > 1 else 0
         self.transition = Hoisted(self._transition, part(steps, skip, None))
         self.emission = Hoisted(self._emission, (steps, None if complete else mask))
         self.skip, self.mask = skip, None if complete else mask
+        rows = self.emission.varying[1]  # None where they are the same at every stamp
+        loses_digits = diffuse and rows is not None and rows.dtype == jnp.float32
+        self.root = form == "sqrt" or (form == "auto" and loses_digits)
 
-    def _transition(self, step: Step) -> tuple[Array, Array]:
+    def _transition(self, step: Step) -> tuple[Array, Array, Array]:
         parts = self.model.transition_matrices(step)
-        return parts.offset, quadratic(parts.factor)
+        return parts.offset, parts.factor, quadratic(parts.factor)
 
     def _emission(self, at: tuple[Step, Array | None]) -> tuple[Array, Array, Array, Array | None]:
         """Offset, decorrelated rows, noise variances, and the decorrelating factor."""
@@ -98,14 +129,20 @@ class KalmanRecursion:
         _, rows, variances, lower = self.emission.merge(slot.emission)
         return Observation(rows, variances, slot.values, lower)
 
+    def carried(self, belief: Any) -> Any:
+        """A belief with its covariance in the form that this recursion carries."""
+        return eqx.tree_at(lambda b: b.cov, belief, as_root(belief.cov)) if self.root else belief
+
     def noise(self, slot: Slot) -> tuple[Array, Array]:
         """Offset and noise covariance of the transition into the slot."""
-        return self.transition.merge(slot.transition)
+        offset, _, cov = self.transition.merge(slot.transition)
+        return offset, cov
 
     def predict(self, belief: Any, slot: Slot) -> Any:
         """The belief at this stamp before its observation."""
-        offset, cov = self.noise(slot)
-        return gaussian.predict(belief, lambda x: self.model.propagate(x, slot.step), offset, cov)
+        offset, factor, cov = self.transition.merge(slot.transition)
+        noise = factor if self.root else cov
+        return gaussian.predict(belief, lambda x: self.model.propagate(x, slot.step), offset, noise)
 
     def update(self, belief: Any, slot: Slot) -> tuple[Any, Element]:
         """Condition on the slot's elements one after another."""
@@ -137,7 +174,7 @@ class Full(KalmanRecursion):
     def update(self, belief: Any, slot: Slot) -> tuple[Any, tuple[Any, Any, Element]]:
         """Condition on the slot's elements; keep beliefs before and after."""
         after, elements = super().update(belief, slot)
-        return after, (belief, after, elements)
+        return after, (belief.as_matrices(), after.as_matrices(), elements)
 
 
 class KalmanRun(eqx.Module):
@@ -206,6 +243,7 @@ def log_likelihood(
     *,
     diffuse_steps: int | None = None,
     complete: bool = False,
+    form: str = "auto",
 ) -> Float[Array, " time"]:
     """The terms log p(y_t | y_<t) of the log-likelihood; their sum is the log-likelihood.
 
@@ -219,13 +257,15 @@ def log_likelihood(
         diffuse_steps: Stamps of the diffuse phase (`diffuse_length`); the whole series when left out. If it
             is too short the result is NaN, never a wrong number.
         complete: Whether it is known that nothing is missing.
+        form: How the covariance is carried; see `Kalman`.
 
     Returns:
         One term a stamp; NaN where an innovation variance is not positive.
     """
     belief, constant = initial_belief(model, steps)
-    recursion = Likelihood(model, steps, peeled=True, complete=complete, mask=mask)
-    slots = recursion.slots(steps, y)
+    diffuse = isinstance(belief, DiffuseGaussian)
+    recursion = Likelihood(model, steps, peeled=True, complete=complete, mask=mask, form=form, diffuse=diffuse)
+    belief, slots = recursion.carried(belief), recursion.slots(steps, y)
     length = len(steps) if diffuse_steps is None else diffuse_steps
     _, first, rest = run(recursion, belief, slots, length, started=False, checkpoint=True)
     terms = [jnp.sum(gaussian.log_density(*kept), axis=1) for kept in (first, rest) if kept is not None]
@@ -241,6 +281,7 @@ def kalman_filter(
     diffuse_steps: int | None = None,
     complete: bool = False,
     belief: Gaussian | None = None,
+    form: str = "auto",
 ) -> tuple[KalmanRecursion, Slot, KalmanRun]:
     """Run the filter and keep everything: the recursion, its slots, and what it left.
 
@@ -252,14 +293,16 @@ def kalman_filter(
         diffuse_steps: Stamps of the diffuse phase; the whole series when left out.
         complete: Whether it is known that nothing is missing.
         belief: The belief at the stamp before the first, when continuing; the model's initial law if None.
+        form: How the covariance is carried; see `Kalman`.
     """
     started = belief is not None
     start, constant = (belief, jnp.zeros(())) if started else initial_belief(model, steps)
-    recursion = Full(model, steps, peeled=not started, complete=complete, mask=mask)
+    diffuse = isinstance(start, DiffuseGaussian)
+    recursion = Full(model, steps, peeled=not started, complete=complete, mask=mask, form=form, diffuse=diffuse)
     slots = recursion.slots(steps, y)
     length = len(steps) if diffuse_steps is None else diffuse_steps
-    last, first, rest = run(recursion, start, slots, length, started=started, checkpoint=False)
-    return recursion, slots, KalmanRun(first, rest, last, constant)
+    last, first, rest = run(recursion, recursion.carried(start), slots, length, started=started, checkpoint=False)
+    return recursion, slots, KalmanRun(first, rest, last.as_matrices(), constant)
 
 
 def diffuse_length(model: AbstractLinearGaussian, mask: Any, steps: Step) -> int:

@@ -1,6 +1,7 @@
 """Maximum likelihood and posterior modes, with observed-information standard errors."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -11,43 +12,47 @@ from jax.flatten_util import ravel_pytree
 from scipy.optimize import minimize
 
 from ..core.parameters import constrain, parameters, unconstrain
+from .kalman import Kalman
 from .problem import Problem, inside_priors, start_values
 
 
-class MaximumLikelihood(eqx.Module):
+class _Optimiser(eqx.Module):
+    num_starts: int = eqx.field(static=True, default=4)
+    max_iterations: int = eqx.field(static=True, default=500)
+    tolerance: float = eqx.field(static=True, default=1e-5)
+    filter: Kalman = eqx.field(static=True, default=Kalman())
+
+    def __check_init__(self):
+        """Raise ValueError on options that cannot be."""
+        if self.num_starts < 1 or self.max_iterations < 1 or not self.tolerance > 0:
+            raise ValueError(f"num_starts and max_iterations must be at least 1, and tolerance above 0: got {self}")
+
+
+class MaximumLikelihood(_Optimiser):
     """Maximise the likelihood by L-BFGS from several starts on the unconstrained scale.
 
     Args:
         num_starts: Number of starting points: the given values (or defaults), then draws from the default priors.
         max_iterations: Most iterations from each start.
         tolerance: Largest gradient component, per observation, at which a point counts as a maximum.
+        filter: How the likelihood is computed.
+
+    Raises:
+        ValueError: If a count is below 1 or the tolerance is not positive.
 
     Example:
         >>> MaximumLikelihood(num_starts=2).num_starts
         2
     """
 
-    num_starts: int = eqx.field(static=True, default=4)
-    max_iterations: int = eqx.field(static=True, default=500)
-    tolerance: float = eqx.field(static=True, default=1e-5)
 
-    def __check_init__(self):
-        """Raise ValueError on counts below one."""
-        if self.num_starts < 1 or self.max_iterations < 1:
-            raise ValueError(f"num_starts and max_iterations must be at least 1, got {self}")
-
-
-class MAP(eqx.Module):
+class MAP(_Optimiser):
     """Maximise the posterior density of the natural parameters; options as in `MaximumLikelihood`.
 
     Example:
         >>> MAP().num_starts
         4
     """
-
-    num_starts: int = eqx.field(static=True, default=4)
-    max_iterations: int = eqx.field(static=True, default=500)
-    tolerance: float = eqx.field(static=True, default=1e-5)
 
 
 class Optimum(eqx.Module):
@@ -86,6 +91,7 @@ def _value_and_grad(vector: Any, template: Any, problem: Problem) -> Any:
 @eqx.filter_jit
 def _hessian(vector: Any, template: Any, problem: Problem) -> Any:
     _, unravel = ravel_pytree(template)
+    problem = replace(problem, form="covariance")  # a square root has first derivatives only
     gradient = jax.grad(lambda v: problem.objective(unravel(v)))
     return jax.lax.map(lambda e: jax.jvp(gradient, (vector,), (e,))[1], jnp.eye(vector.shape[0], dtype=vector.dtype))
 
@@ -193,10 +199,7 @@ def _settle_zeros(problem: Problem, best: Any, method: Any) -> tuple[Problem, An
         zeros = (*zeros, path)
         rest = tuple(p for p in problem.free if p != path)
         model = problem.at({path: jnp.zeros_like(values[path])})
-        problem = eqx.tree_at(lambda q: q.model, problem, model, is_leaf=lambda x: x is None)
-        problem = Problem(
-            model, rest, {}, problem.y, problem.mask, problem.steps, problem.diffuse_steps, problem.complete
-        )
+        problem = replace(problem, model=model, free=rest)
         if not rest:
             return problem, ({}, value, np.zeros(0), best[3]), zeros
         best = _climb(problem, {p: best[0][p] for p in rest}, method)

@@ -12,6 +12,7 @@ import numpy as np
 from numpyro.infer import NUTS as Kernel
 
 from ..core.parameters import unconstrain
+from .kalman import Kalman
 from .problem import Problem, inside_priors, parameters, start_values
 
 _BLOCK = 25
@@ -31,6 +32,7 @@ class NUTS(eqx.Module):
         dense_mass: Whether the mass matrix is dense.
         chain_method: `"vectorised"` runs the chains in lock-step, `"threads"` one by one on as many threads
             as there are cores; `"auto"` vectorises where the state has at most four elements.
+        filter: How the likelihood is computed.
 
     Raises:
         ValueError: If a count is below 1 or an option is unknown.
@@ -49,6 +51,7 @@ class NUTS(eqx.Module):
     max_tree_depth: int = eqx.field(static=True, default=10)
     dense_mass: bool = eqx.field(static=True, default=False)
     chain_method: Literal["auto", "vectorised", "threads"] = eqx.field(static=True, default="auto")
+    filter: Kalman = eqx.field(static=True, default=Kalman())
 
     def __check_init__(self):
         """Raise ValueError on impossible options."""

@@ -28,6 +28,7 @@ class Problem(eqx.Module):
         steps: The stamps.
         diffuse_steps: Length of the diffuse phase.
         complete: Whether nothing is missing.
+        form: How the filter carries its covariance; see `Kalman`.
     """
 
     model: Any
@@ -38,6 +39,7 @@ class Problem(eqx.Module):
     steps: Step
     diffuse_steps: int = eqx.field(static=True)
     complete: bool = eqx.field(static=True)
+    form: str = eqx.field(default="auto", static=True)
 
     @property
     def supports(self) -> dict[str, Any]:
@@ -64,6 +66,7 @@ class Problem(eqx.Module):
             self.steps,
             diffuse_steps=self.diffuse_steps,
             complete=self.complete,
+            form=self.form,
         )
 
     def log_likelihood(self, values: Mapping[str, Array]) -> Float[Array, ""]:
@@ -94,6 +97,7 @@ class Problem(eqx.Module):
             diffuse_steps=self.diffuse_steps,
             complete=self.complete,
             belief=belief,
+            form=self.form,
         )
 
 
@@ -109,6 +113,7 @@ def make_problem(
     priors: Mapping[str, Distribution] | None = None,
     scale: float = 1.0,
     start: int = 0,
+    form: str = "auto",
 ) -> Problem:
     """Put a bound model and data together.
 
@@ -123,6 +128,7 @@ def make_problem(
         priors: Priors by path; None for none at all.
         scale: Standard deviation of the data, for the values that stand in for unknown ones.
         start: Position of the first stamp; above 0 when continuing.
+        form: How the filter carries its covariance; see `Kalman`.
 
     Raises:
         ValueError: If a path is unknown.
@@ -147,6 +153,7 @@ def make_problem(
         steps,
         open_stamps,
         bool(mask.all()),
+        form,
     )
 
 

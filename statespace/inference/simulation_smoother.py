@@ -78,7 +78,7 @@ def _simulate_centred(recursion: KalmanRecursion, slots: Slot, num_samples: int,
 def _smoothed_means(recursion: KalmanRecursion, slots: Slot, run: KalmanRun, values: Array) -> Array:
     """E[x | values], (time, state, column): the first column under the model, the others with all means zero."""
     gains, model, size = _gains(run), recursion.model, run.last.mean.shape[0]
-    first = at((run.proper_part if run.diffuse_part is None else run.diffuse_part)[0], 0)
+    predicted, filtered, _ = at(run.proper_part if run.diffuse_part is None else run.diffuse_part, 0)
     only = jnp.zeros(values.shape[-1], values.dtype).at[0].set(1.0)
     zero = jnp.zeros((size, values.shape[-1]), values.dtype)
 
@@ -102,22 +102,24 @@ def _smoothed_means(recursion: KalmanRecursion, slots: Slot, run: KalmanRun, val
             u1 = g.inverse1[i] * v[i] - g.gain[i] @ r1 - g.second[i] @ r
             r, r1 = r + rows[i][:, None] * u[None], r1 + rows[i][:, None] * u1[None]
         pull = jax.linear_transpose(lambda x: model.propagate(x, slot.step), zero)
-        return (pull(r)[0], pull(r1)[0]), (r, r1)
+        return (pull(r)[0], pull(r1)[0]), (carry, r)
 
     def accumulate(x, xs):
         slot, r = xs
         x = move(x, slot) + recursion.noise(slot)[1] @ r
         return x, x
 
-    mean = first.mean[:, None] * only
+    mean = predicted.mean[:, None] * only
     x, v0 = condition(mean, at(slots, 0), at(gains, 0), values[0])
+    start = x
     tail = part((slots, gains, values), 1, None)
     _, v = scan(lambda x, xs: condition(move(x, xs[0]), *xs), x, tail)
     innovations = jnp.concatenate([v0[None], v])
-    _, (r, r1) = scan(score, (zero, zero), (slots, gains, innovations), reverse=True)
-    start = mean + first.cov @ r[0]
+    _, (later, r) = scan(score, (zero, zero), (slots, gains, innovations), reverse=True)
+    after, after1 = at(later, 0)  # the score after the first stamp: no digits are lost to a vague first law
+    start = start + filtered.cov @ after
     if run.diffuse_part is not None:
-        start = start + first.factor @ (first.factor.T @ r1[0])
+        start = start + filtered.factor @ (filtered.factor.T @ after1)
     _, rest = scan(accumulate, start, part((slots, r), 1, None))
     return jnp.concatenate([start[None], rest])
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ..core.belief import DiffuseGaussian, Gaussian
 from ..core.gaussian import LOG_2PI, Element
@@ -51,6 +51,7 @@ class Smoothing(eqx.Module):
         n: Its variance N; the smoothed disturbance has variance Q - Q N Q.
         u: Score of the decorrelated observations, (time, series).
         d: Its variance, (time, series, series).
+        diffuse: Whether the stamp used up a diffuse direction, (time,).
     """
 
     mean: Float[Array, "time state"]
@@ -59,6 +60,7 @@ class Smoothing(eqx.Module):
     n: Float[Array, "time state state"]
     u: Float[Array, "time series"]
     d: Float[Array, "time series series"]
+    diffuse: Bool[Array, " time"]
 
 
 def smooth(recursion: KalmanRecursion, slots: Slot, run: KalmanRun) -> Smoothing:
@@ -90,7 +92,7 @@ def smooth(recursion: KalmanRecursion, slots: Slot, run: KalmanRun) -> Smoothing
 
 def _backward(recursion: KalmanRecursion, score: Score, kept: Any, slots: Slot, start: int, stop: int):
     """The backward scan over stamps start ... stop - 1; `score` belongs to the end of stamp stop - 1."""
-    predicted, _, elements = kept
+    _, filtered, elements = kept
     # the score crosses the transition into the *next* stamp before it meets this stamp's elements
     following = jax.tree.map(
         lambda leaf: jnp.concatenate([leaf[start + 1 : stop + 1], leaf[-1:]])[: stop - start], slots
@@ -102,12 +104,13 @@ def _backward(recursion: KalmanRecursion, score: Score, kept: Any, slots: Slot, 
         crossed = _cross(recursion, carry, later)
         crossed = jax.tree.map(lambda a, b: jnp.where(is_last, a, b), carry, crossed)
         here, u, d = _elements(recursion, crossed, slot, element)
-        return here, (here, u, d)
+        return here, (crossed, here, u, d)
 
     xs = (part(slots, start, stop), following, last, elements)
-    score, (scores, u, d) = scan(body, score, xs, reverse=True)
-    mean, cov = jax.vmap(_moments)(predicted, scores)  # outside the loop: only where they are used
-    return score, Smoothing(mean, cov, scores.r, scores.n, u, d)
+    score, (after, before, u, d) = scan(body, score, xs, reverse=True)
+    mean, cov = jax.vmap(_moments)(filtered, after)  # outside the loop: only where they are used
+    diffuse = jnp.zeros(elements.variance.shape[:1], bool) if elements.diffuse is None else elements.diffuse.any(axis=1)
+    return score, Smoothing(mean, cov, before.r, before.n, u, d, diffuse)
 
 
 def _cross(recursion: KalmanRecursion, score: Score, slot: Slot) -> Score:
@@ -144,48 +147,49 @@ def _elements(recursion: KalmanRecursion, score: Score, slot: Slot, elements: El
             d[i][j] = d[j][i] = -jnp.sum(e.gain * c)
             cross[j] = jnp.where(present, c - z * jnp.sum(e.gain * c), c)
         cross[i] = jnp.where(present, z * d[i][i] - nk, 0.0)
-        after = _element(score, e, z, u[i], nk, d[i][i], diffuse)
+        after = _element(score, e, z, u[i], nk, diffuse)
         score = jax.tree.map(lambda new, old, p=present: jnp.where(p, new, old), after, score)
     return score, jnp.stack(u), jnp.stack([jnp.stack(row) for row in d])
 
 
-def _element(score: Score, e: Element, z: Array, u: Array, nk: Array, d: Array, diffuse: Array) -> Score:
+def _element(score: Score, e: Element, z: Array, u: Array, nk: Array, diffuse: Array) -> Score:
     """The score before one present element: r + z u, and L'N L + z z'/F, with their 1/kappa terms."""
-    r = score.r + z * u
-    n = score.n - z[:, None] * nk[None] - nk[:, None] * z[None] + z[:, None] * z[None] * d
+    half = _half(score.n, z, nk)
+    r, n = score.r + z * u, _whole(half, z, e.gain, jnp.where(diffuse, 0.0, 1.0 / e.variance))
     if score.r1 is None:
         return Score(r, n)
     k = e.gain
     r1, n1, n2, k1 = cast(tuple[Array, ...], (score.r1, score.n1, score.n2, e.second_gain))  # all, or none
+    half1, half2 = _half(n1, z, jnp.sum(n1 * k, axis=1)), _half(n2, z, jnp.sum(n2 * k, axis=1))
     weight = jnp.where(diffuse, 1.0 / e.variance, 0.0)
-    weight2 = jnp.where(diffuse, -e.finite / e.variance**2, 0.0)
+    weight2 = jnp.where(diffuse, -e.finite / e.variance**2, 0.0) + jnp.sum(k1 * jnp.sum(score.n * k1, axis=1))
     return Score(
         r,
         n,
         r1 + z * (weight * e.innovation - jnp.sum(k * r1) - jnp.sum(k1 * score.r)),
-        _reduce(n1, z, k, weight) + _mix(score.n, z, k, k1),
-        _reduce(n2, z, k, weight2)
-        + _mix(n1, z, k, k1)
-        + z[:, None] * z[None] * jnp.sum(k1 * jnp.sum(score.n * k1, axis=1)),
+        _whole(half1, z, k, weight) - _mixed(half, z, k1),
+        _whole(half2, z, k, weight2) - _mixed(half1, z, k1),
     )
 
 
-def _reduce(n: Array, z: Array, k: Array, weight: Array) -> Array:
-    """Weight z z' + L'N L with L = I - k z'."""
-    nk = jnp.sum(n * k, axis=1)
-    outer = z[:, None] * nk[None]
-    return n - outer - outer.T + z[:, None] * z[None] * (weight + jnp.sum(k * nk))
+def _half(n: Array, z: Array, nk: Array) -> Array:
+    """N L with L = I - k z'. Applying L once on each side keeps the digits that a vague start leaves in N."""
+    return n - nk[:, None] * z[None]
 
 
-def _mix(n: Array, z: Array, k: Array, k1: Array) -> Array:
-    """M'N L + L'N M with L = I - k z' and M = -k1 z'."""
-    nk1 = jnp.sum(n * k1, axis=1)
-    outer = z[:, None] * nk1[None]
-    return 2.0 * z[:, None] * z[None] * jnp.sum(k * nk1) - outer - outer.T
+def _whole(half: Array, z: Array, k: Array, weight: Array) -> Array:
+    """L' half + weight z z'."""
+    return half - z[:, None] * (jnp.sum(k[:, None] * half, axis=0) - weight * z)[None]
+
+
+def _mixed(half: Array, z: Array, k1: Array) -> Array:
+    """-(M'N L + L'N M) with M = -k1 z' and half = N L."""
+    outer = z[:, None] * jnp.sum(k1[:, None] * half, axis=0)[None]
+    return outer + outer.T
 
 
 def _moments(belief: Gaussian | DiffuseGaussian, score: Score) -> tuple[Array, Array]:
-    """The smoothed moments from the predicted belief and the score before the stamp's observations."""
+    """The smoothed moments from the filtered belief and the score after the stamp's observations."""
     p = belief.cov
     mean = belief.mean + p @ score.r
     cov = p - p @ score.n @ p
@@ -215,8 +219,13 @@ def leave_one_out(
         observed; and mean and standard deviation of each element given everything but its stamp.
     """
     mask = jnp.ones(y.shape, bool) if slots.mask is None else slots.mask
+    spread = jnp.diagonal(smoothing.d, axis1=1, axis2=2)
+    unit = jax.lax.rsqrt(jnp.maximum(jnp.max(spread, axis=0), jnp.finfo(y.dtype).tiny))
+    floor = jnp.finfo(y.dtype).eps ** 0.75
 
-    def one(slot, u, d, row, present):
+    def one(slot, u, d, diffuse, row, present):
+        scaled = mask_matrix(d * unit[:, None] * unit, present)
+        identified = ~diffuse | (jnp.linalg.eigvalsh(scaled)[0] > floor)
         lower = recursion.observation(slot).lower
         if lower is not None:  # u = L^-T u*, D = L^-T D* L^-1 undo the decorrelation
             inverse = jnp.linalg.inv(lower)
@@ -227,15 +236,13 @@ def leave_one_out(
         shift = cov @ u
         log_det = jnp.linalg.slogdet(d)[1]
         count = jnp.sum(present)
-        identified = jnp.all(jnp.diag(d) > 1e-12 * jnp.max(jnp.abs(jnp.diag(d))))
-        identified &= jnp.all(jnp.isfinite(cov))
         term = 0.5 * (log_det - count * LOG_2PI - jnp.sum(u * shift))
         sd = jnp.sqrt(jnp.diag(cov))
-        nan = jnp.where(identified, 0.0, jnp.nan)
+        nan = jnp.where(identified & jnp.all(jnp.isfinite(cov)), 0.0, jnp.nan)
         seen = jnp.where(present, 0.0, jnp.nan)
         return jnp.where(count > 0, term + nan, 0.0), row - shift + nan + seen, sd + nan + seen
 
-    return jax.vmap(one)(slots, smoothing.u, smoothing.d, y, mask)
+    return jax.vmap(one)(slots, smoothing.u, smoothing.d, smoothing.diffuse, y, mask)
 
 
 def auxiliary_residuals(

@@ -57,8 +57,8 @@ def bind(model: AbstractStateSpace, series: Series) -> AbstractStateSpace:
     return bound
 
 
-def check_method(model: Any, method: Any, needed: str) -> None:
-    """Raise a TypeError unless the method is a filtering method and the model stands on the rung it needs."""
+def check_method(model: Any, method: Any, needed: str) -> Kalman:
+    """The filtering method; a TypeError unless it is one and the model stands on the rung it needs."""
     if method is not None and not isinstance(method, Kalman):
         raise TypeError(f"{needed} takes a filtering method such as {_EXACT}, got {method!r}")
     if not isinstance(model, AbstractLinearGaussian):
@@ -66,6 +66,7 @@ def check_method(model: Any, method: Any, needed: str) -> None:
             f"{type(model).__name__} is not linear-Gaussian in both dynamics and emission, which {_EXACT} needs: "
             "subclass AbstractLinearGaussian or use LinearGaussian or structural components"
         )
+    return Kalman() if method is None else method
 
 
 def require_known(model: Any, verb: str) -> None:
@@ -93,10 +94,10 @@ def problem_of(model: Any, series: Series, *, start: int = 0, **options: Any) ->
     )
 
 
-def known_problem(model: Any, series: Series) -> Problem:
+def known_problem(model: Any, series: Series, form: str = "auto") -> Problem:
     """The same for a model that is to be used as it is: no parameter is free."""
     fixed = {path: value for path, value in values_of(model).items() if value is not None}
-    return problem_of(model, series, fixed=fixed)
+    return problem_of(model, series, fixed=fixed, form=form)
 
 
 def values_of(model: Any) -> dict[str, Any]:

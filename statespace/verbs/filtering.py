@@ -61,13 +61,13 @@ def log_likelihood(
     Reference: Durbin and Koopman (2012), sections 7.2.1 and 7.2.2.
     """
     model = as_model(model)
-    check_method(model, method, "log_likelihood")
+    form = check_method(model, method, "log_likelihood").form
     require_known(model, "log_likelihood")
     if traced(model, data, inputs):
-        law, value = law_of(model, data, inputs=inputs, times=times, mask=None)
+        law, value = law_of(model, data, inputs=inputs, times=times, mask=None, form=form)
         return law.log_prob(value)
     bound, series, _ = prepare(model, data, inputs=inputs, times=times)
-    problem = known_problem(bound, series)
+    problem = known_problem(bound, series, form)
     return float(compiled_log_likelihood(problem, {}))
 
 
@@ -106,23 +106,24 @@ def filter(
 
     Reference: Durbin and Koopman (2012), sections 4.3, 5.2 and 6.4.
     """
-    prepared = _prepare(model, data, method, inputs, times, "filter")
-    problem = known_problem(prepared.model, prepared.series)
+    prepared, form = _prepare(model, data, method, inputs, times, "filter")
+    problem = known_problem(prepared.model, prepared.series, form)
     return _filtered(prepared, analysis.filter_arrays(problem, {}))
 
 
-def _prepare(model: Any, data: Any, method: Any, inputs: Any, times: Any, verb: str) -> Prepared:
+def _prepare(model: Any, data: Any, method: Any, inputs: Any, times: Any, verb: str) -> tuple[Prepared, str]:
+    """The bound model with its data, and the form of the filter."""
     if isinstance(model, Fitted):
-        fitted = model
+        form = check_method(model.model, method, verb).form
         if data is None:
-            return Prepared(fitted.model, fitted.series, fitted.transform)
-        return prepare(fitted.model, data, inputs=inputs, times=times, transform=fitted.transform)
+            return Prepared(model.model, model.series, model.transform), form
+        return prepare(model.model, data, inputs=inputs, times=times, transform=model.transform), form
     if data is None:
         raise ValueError(f"{verb} needs data (only a fit carries its own)")
     prepared = prepare(model, data, inputs=inputs, times=times)
-    check_method(prepared.model, method, verb)
+    form = check_method(prepared.model, method, verb).form
     require_known(prepared.model, verb)
-    return prepared
+    return prepared, form
 
 
 def _filtered(prepared: Prepared, found: Any) -> Filtered:
@@ -234,12 +235,12 @@ def smooth(
 
     Reference: Durbin and Koopman (2012), sections 4.4, 4.5 and 5.3.
     """
-    prepared = _prepare(model, data, method, inputs, times, "smooth")
+    prepared, form = _prepare(model, data, method, inputs, times, "smooth")
     if isinstance(model, Fitted) and model.draws:
-        problem = problem_of(prepared.model, prepared.series, fixed=_held(model))
+        problem = problem_of(prepared.model, prepared.series, fixed=_held(model), form=form)
         found = analysis.mean_smoother_arrays(problem, _as_jax(flat_draws(model, _MOST_DRAWS)))
     else:
-        found = analysis.smoother_arrays(known_problem(prepared.model, prepared.series), {})
+        found = analysis.smoother_arrays(known_problem(prepared.model, prepared.series, form), {})
     arrays = jax.tree.map(np.asarray, jax.device_get(found))
     sd = {k: np.sqrt(np.maximum(v, 0.0)) for k, v in arrays.component_var.items()}
     return Smoothed(
@@ -307,14 +308,14 @@ def sample_states(
     """
     if num_samples < 1:
         raise ValueError(f"num_samples must be at least 1, got {num_samples}")
-    prepared = _prepare(model, data, method, inputs, times, "sample_states")
+    prepared, form = _prepare(model, data, method, inputs, times, "sample_states")
     if isinstance(model, Fitted) and model.draws:
-        problem = problem_of(prepared.model, prepared.series, fixed=_held(model))
+        problem = problem_of(prepared.model, prepared.series, fixed=_held(model), form=form)
         every = flat_draws(model)
         chosen = jax.random.choice(key, len(next(iter(every.values()))), (num_samples,))
         draws = _as_jax({p: v[np.asarray(chosen)] for p, v in every.items()})
         paths = analysis.path_arrays(problem, draws, jax.random.split(key, num_samples), 1)[:, 0]
     else:
-        problem = known_problem(prepared.model, prepared.series)
+        problem = known_problem(prepared.model, prepared.series, form)
         paths = analysis.path_arrays(problem, {}, jax.random.split(key, 1), num_samples)[0]
     return labelled_paths(np.asarray(paths), prepared.series, prepared.model.state_names)

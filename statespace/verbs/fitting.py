@@ -78,10 +78,10 @@ def fit(
     if isinstance(method, NUTS) and key is None:
         raise ValueError("NUTS draws random numbers: pass key=jax.random.key(0) (any integer)")
     prepared = prepare(model, data, inputs=inputs, times=times, transform=transform)
-    check_method(prepared.model, None, "fit")
+    form = check_method(prepared.model, method.filter, "fit").form
     scale = prepared.series.scale()
     law = None if isinstance(method, MaximumLikelihood) else merge_priors(prepared.model, scale, priors)
-    problem = problem_of(prepared.model, prepared.series, fixed=fixed, priors=law)
+    problem = problem_of(prepared.model, prepared.series, fixed=fixed, priors=law, form=form)
     warm = _warm(start, problem)
     if isinstance(method, NUTS):
         return _sampled(prepared, problem, method, scale, key, progress, warm)

@@ -13,7 +13,9 @@ from ..models.structural import Binding
 from .door import traced
 
 
-def law_of(model: Any, y: Any, *, inputs: Any, times: Any, mask: Any) -> tuple[StateSpaceDistribution, Any]:
+def law_of(
+    model: Any, y: Any, *, inputs: Any, times: Any, mask: Any, form: str = "auto"
+) -> tuple[StateSpaceDistribution, Any]:
     """The law of y under a model, bound to y's columns and stamps, and y as that law takes it.
 
     Args:
@@ -22,28 +24,30 @@ def law_of(model: Any, y: Any, *, inputs: Any, times: Any, mask: Any) -> tuple[S
         inputs: Input columns.
         times: Stamps of data that carry none.
         mask: Which elements are present, beyond what NaN says.
+        form: How the filter carries its covariance; see `Kalman`.
 
     Raises:
         ValueError: If data, inputs and model do not fit together.
     """
     rank = _batch_rank(model, np.shape(y))
     if rank or traced(y, inputs):
-        return _array_law(model, jnp.asarray(y), rank, inputs, times, mask)
+        return _array_law(model, jnp.asarray(y), rank, inputs, times, mask, form)
     series = as_series(y, inputs, times, input_columns=model.input_names)
     present = series.mask if mask is None else series.mask & np.reshape(np.asarray(mask, bool), series.mask.shape)
     value = series.values[:, 0] if series.univariate else series.values
     seen = None if present.all() else present.reshape(value.shape)
-    return series_law(model, series, seen), jnp.asarray(value)
+    return series_law(model, series, seen, form), jnp.asarray(value)
 
 
-def series_law(model: Any, series: Series, mask: Any) -> StateSpaceDistribution:
+def series_law(model: Any, series: Series, mask: Any, form: str = "auto") -> StateSpaceDistribution:
     """The law of a coerced series."""
     bound = _bound(model, series, series.input_names, series.input_scale())
     with jax.ensure_compile_time_eval():
         steps = _steps(bound, series, series.inputs)
         full = jnp.ones(series.mask.shape, bool) if mask is None else jnp.asarray(mask).reshape(series.mask.shape)
     diffuse = diffuse_length(bound, full, steps)
-    return StateSpaceDistribution(bound, steps, mask=mask, univariate=series.univariate, diffuse_steps=diffuse)
+    options = {"univariate": series.univariate, "diffuse_steps": diffuse, "form": form}
+    return StateSpaceDistribution(bound, steps, mask=mask, **options)
 
 
 def _batch_rank(model: Any, shape: tuple[int, ...]) -> int:
@@ -53,7 +57,9 @@ def _batch_rank(model: Any, shape: tuple[int, ...]) -> int:
     return len(batch) if agrees else 0
 
 
-def _array_law(model: Any, y: Any, rank: int, inputs: Any, times: Any, mask: Any) -> tuple[Any, Any]:
+def _array_law(
+    model: Any, y: Any, rank: int, inputs: Any, times: Any, mask: Any, form: str
+) -> tuple[StateSpaceDistribution, Any]:
     """A batch of series, or a traced one: arrays (*batch, time) or (*batch, time, series)."""
     if y.ndim not in (rank + 1, rank + 2):
         raise ValueError(f"expected y with {rank} batch axes, then (time,) or (time, series); got shape {y.shape}")
@@ -76,9 +82,8 @@ def _array_law(model: Any, y: Any, rank: int, inputs: Any, times: Any, mask: Any
     present = present if mask is None else present & jnp.asarray(mask, bool)
     complete = not traced(present) and bool(jnp.all(present))
     diffuse = diffuse_length(bound, present[..., None] if univariate else present, steps)
-    law = StateSpaceDistribution(
-        bound, steps, mask=None if complete else present, univariate=univariate, diffuse_steps=diffuse
-    )
+    options = {"univariate": univariate, "diffuse_steps": diffuse, "form": form}
+    law = StateSpaceDistribution(bound, steps, mask=None if complete else present, **options)
     return law, jnp.where(present, y, 0.0)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpyro
 
 from ..data import placeholder
+from ..inference.kalman import Kalman
 from .door import as_model, check_method
 from .law import law_of, series_law
 
@@ -18,6 +19,7 @@ def observe(
     times: Any = None,
     inputs: Any = None,
     mask: Any = None,
+    method: Kalman | None = None,
 ) -> Any:
     """Declare a series as a site of a NumPyro program, its states integrated out.
 
@@ -31,6 +33,7 @@ def observe(
         times: Stamps of data that carry none.
         inputs: Input columns, if the model reads any.
         mask: Which elements are present, in the shape of y, where that is not told by NaN.
+        method: Filtering method; the exact one when left out.
 
     Returns:
         The value of the site.
@@ -47,12 +50,12 @@ def observe(
         ...     program(ss.datasets.nile())
     """
     model = as_model(model)
-    check_method(model, None, "observe")
+    form = check_method(model, method, "observe").form
     if y is not None:
         if length is not None:
             raise ValueError("length= is for drawing (y=None); with y given the series has its own length")
-        law, value = law_of(model, y, inputs=inputs, times=times, mask=mask)
+        law, value = law_of(model, y, inputs=inputs, times=times, mask=mask, form=form)
         return numpyro.sample(name, law, obs=value)
     names = ("y",) if model.num_series == 1 else tuple(f"y{i}" for i in range(model.num_series))
     series = placeholder(length, times=times, inputs=inputs, input_columns=model.input_names, names=names)
-    return numpyro.sample(name, series_law(model, series, None))
+    return numpyro.sample(name, series_law(model, series, None, form))
