@@ -44,7 +44,15 @@ def project(cov: Any, z: Float[Array, " state"]) -> Float[Array, " state"]:
 
 
 def condition(
-    cov: Any, gain: Array, projected: Array, z: Array, h: Array, variance: Array, diffuse: Array | None = None
+    cov: Any,
+    gain: Array,
+    projected: Array,
+    z: Array,
+    h: Array,
+    variance: Array,
+    diffuse: Array | None = None,
+    *,
+    stable: bool,
 ) -> Any:
     """L P L' + h K K' with L = I - K z': the covariance after an element was seen with gain K.
 
@@ -56,29 +64,34 @@ def condition(
         h: Variance of the observation noise.
         variance: z'P z + h, positive.
         diffuse: Whether K is the gain of a diffuse direction, so that it is not P z / variance; None: it never is.
+        stable: Whether to take the form that loses no digits when P is vague (Joseph's) where P is a matrix.
 
     Returns:
         The covariance in the form that `cov` has. A root gains a column where `diffuse` is given.
     """
     if isinstance(cov, Root):
-        ratio = h / variance
-        positive = ratio > 0
-        share = 1.0 / (1.0 + jnp.where(positive, jnp.sqrt(jnp.where(positive, ratio, 1.0)), 0.0))  # Potter
+        positive = (h > 0) & (variance > 0)
+        ratio = jnp.where(positive, h, 1.0) / jnp.where(positive, variance, 1.0)
+        share = jnp.where(positive, 1.0 / (1.0 + jnp.sqrt(ratio)), 1.0)  # Potter
         share = share if diffuse is None else jnp.where(diffuse, 1.0, share)
         factor = cov.factor - share * gain[:, None] * _weights(cov, z)[None]
         if diffuse is None:
             return Root(factor)
         spread = jnp.where(diffuse & (h > 0), jnp.sqrt(jnp.where(h > 0, h, 1.0)), 0.0)
         return Root(jnp.concatenate([factor, (spread * gain)[:, None]], axis=1))
-    half = cov - gain[:, None] * projected[None]  # the form that loses no digits when P is vague (Joseph)
-    return half - (jnp.sum(half * z, axis=1) - h * gain)[:, None] * gain[None]
+    half = cov - gain[:, None] * projected[None]
+    if stable:
+        return half - (jnp.sum(half * z, axis=1) - h * gain)[:, None] * gain[None]
+    if diffuse is None:
+        return half
+    return half + (variance * gain - projected)[:, None] * gain[None]
 
 
 def predicted(cov: Any, propagate: Callable[[Array], Array], noise: Float[Array, "state noise"]) -> Any:
     """F P F' + Q, where `noise` is Q, or, for a root, a factor of it."""
     if isinstance(cov, Root):
         return Root(triangular(jnp.concatenate([propagate(cov.factor), noise], axis=1)))
-    return jax.vmap(propagate)(propagate(cov)) + noise
+    return propagate(propagate(cov).T) + noise
 
 
 def negligible(cov: Any) -> float:

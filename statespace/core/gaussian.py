@@ -72,13 +72,20 @@ def update_element(
     h: Float[Array, ""],
     y: Float[Array, ""],
     present: Bool[Array, ""] | None,
+    *,
+    stable: bool = True,
 ) -> tuple[Gaussian, Element]:
-    """Condition on y = z'x + e, e ~ N(0, h); an absent y changes nothing. None: y is known to be present."""
+    """Condition on y = z'x + e, e ~ N(0, h); an absent y changes nothing. None: y is known to be present.
+
+    `stable` keeps the digits of the covariance when the law is vague; the innovations do not need it.
+    """
     projected = project(belief.cov, z)
     variance = _where(present, jnp.sum(projected * z) + h, 1.0)
     gain = _where(present, projected / variance, 0.0)
     innovation = _where(present, y - jnp.sum(z * belief.mean), 0.0)
-    after = Gaussian(belief.mean + gain * innovation, condition(belief.cov, gain, projected, z, h, variance))
+    after = Gaussian(
+        belief.mean + gain * innovation, condition(belief.cov, gain, projected, z, h, variance, stable=stable)
+    )
     return after, Element(innovation, variance, gain, None, variance, present, None)
 
 
@@ -88,6 +95,8 @@ def update_element_diffuse(
     h: Float[Array, ""],
     y: Float[Array, ""],
     present: Bool[Array, ""] | None,
+    *,
+    stable: bool = True,
 ) -> tuple[DiffuseGaussian, Element]:
     """Condition a diffuse law on y = z'x + e, e ~ N(0, h).
 
@@ -111,7 +120,7 @@ def update_element_diffuse(
     gain = jnp.where(diffuse, diffuse_gain, jnp.where(regular, finite_projected / variance_star, 0.0))
     innovation = jnp.where(present, y - jnp.sum(z * belief.mean), 0.0)
 
-    cov = condition(belief.cov, gain, finite_projected, z, h, variance_star, diffuse)
+    cov = condition(belief.cov, gain, finite_projected, z, h, finite, diffuse, stable=stable)
     return (
         DiffuseGaussian(
             belief.mean + gain * innovation,

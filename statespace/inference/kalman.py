@@ -80,6 +80,8 @@ class Slot(NamedTuple):
 class KalmanRecursion:
     """Predict and update of one model on one set of stamps, with all that is constant computed ahead."""
 
+    stable = True  # whether covariances are wanted, and not innovations only
+
     def __init__(
         self,
         model: AbstractLinearGaussian,
@@ -154,13 +156,15 @@ class KalmanRecursion:
         elements = []
         for i in range(seen.values.shape[0]):
             present = None if slot.mask is None else slot.mask[i]
-            belief, element = step(belief, seen.rows[i], seen.variances[i], seen.values[i], present)
+            belief, element = step(belief, seen.rows[i], seen.variances[i], seen.values[i], present, stable=self.stable)
             elements.append(element)
         return belief, jax.tree.map(lambda *leaves: jnp.stack(leaves), *elements)
 
 
 class Likelihood(KalmanRecursion):
     """The recursion that keeps innovations and variances only."""
+
+    stable = False
 
     def update(self, belief: Any, slot: Slot) -> tuple[Any, tuple[Array, Array, Array | None, Array | None]]:
         """Condition on the slot's elements; keep what the log-likelihood needs."""
