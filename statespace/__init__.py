@@ -26,7 +26,9 @@ from .models.base import (
 from .models.initial import InitialLaw
 from .models.linear import LinearGaussian
 from .models.structural import (
+    AbstractComponent,
     AutoRegressive,
+    Binding,
     Common,
     Cycle,
     Intervention,
@@ -61,6 +63,7 @@ __version__ = "0.1.0"
 __all__ = [
     "MAP",
     "NUTS",
+    "AbstractComponent",
     "AbstractGaussianDynamics",
     "AbstractLinearDynamics",
     "AbstractLinearEmission",
@@ -68,6 +71,7 @@ __all__ = [
     "AbstractMomentEmission",
     "AbstractStateSpace",
     "AutoRegressive",
+    "Binding",
     "BoxCox",
     "Common",
     "ConvergenceWarning",

@@ -8,7 +8,7 @@ of Potter) and V.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
@@ -28,7 +28,11 @@ class Root(eqx.Module):
     factor: Float[Array, "*batch state columns"]
 
 
-Covariance = Float[Array, "*batch state state"] | Root
+# A matrix everywhere but inside a filter run that asked for roots, so to a type checker it is Any.
+if TYPE_CHECKING:
+    Covariance = Any
+else:
+    Covariance = Float[Array, "*batch state state"] | Root
 
 
 def dense(cov: Any) -> Float[Array, "*batch state state"]:

@@ -38,7 +38,7 @@ class Declaration:
 
     constraint: Any
     shape: Callable[[Any], tuple[int, ...]]
-    prior: Callable[[Any, float], Distribution]
+    prior: Callable[[Any, Any], Distribution]
     unit: str
     active: Callable[[Any], bool]
 
@@ -46,7 +46,7 @@ class Declaration:
 def param(
     constraint: Any,
     *,
-    prior: Callable[[Any, float], Distribution],
+    prior: Callable[[Any, Any], Distribution],
     shape: Callable[[Any], tuple[int, ...]] = lambda self: (),
     unit: str = "none",
     active: Callable[[Any], bool] = lambda self: True,
@@ -132,8 +132,8 @@ class Parameter:
             return False
         return bool(np.all(np.asarray(value) == 0.0))
 
-    def default_prior(self, scale: float) -> Distribution:
-        """The default prior, given the standard deviation of the data."""
+    def default_prior(self, scale: Any) -> Distribution:
+        """The default prior, given the standard deviation of the data: one, or one for each element."""
         return self.declaration.prior(self.owner, scale)
 
 
@@ -142,30 +142,46 @@ def parameters(model: Any) -> dict[str, Parameter]:
 
     Args:
         model: An `equinox.Module`; parts in fields are searched too, and their own `name` (or the
-            field's name) comes before the parameter's.
+            field's name, numbered in a tuple) comes before the parameter's.
 
     Returns:
         A dictionary from path to `Parameter`.
+
+    Raises:
+        ValueError: If two parameters have the same path.
     """
-    return {found.path: found for found in _walk(model, ())}
+    found: dict[str, Parameter] = {}
+    for parameter in _walk(model, _own(model)):
+        if parameter.path in found:
+            raise ValueError(f"two parameters are called {parameter.path!r}: give the parts of the model names")
+        found[parameter.path] = parameter
+    return found
 
 
-def _walk(node: Any, prefix: tuple[str, ...]) -> Iterator[Parameter]:
-    if isinstance(node, (tuple, list)):
-        for part in node:
-            yield from _walk(part, prefix)
-    elif isinstance(node, eqx.Module):
-        own = getattr(node, "name", None)
-        prefix = (*prefix, own) if isinstance(own, str) else prefix
-        for field in dataclasses.fields(node):
-            value = getattr(node, field.name, None)
-            declaration = field.metadata.get("parameter")
-            if declaration is not None:
-                if not declaration.active(node):
-                    continue
+def _own(node: Any) -> tuple[str, ...]:
+    """The name that a part gives itself."""
+    name = getattr(node, "name", None)
+    return (name,) if isinstance(name, str) else ()
+
+
+def _below(node: Any, field: str, prefix: tuple[str, ...]) -> tuple[str, ...]:
+    """The prefix of a part in a field: its own name, said once, else the field's."""
+    own = _own(node) or (field,)
+    return prefix if prefix[-1:] == own else (*prefix, *own)
+
+
+def _walk(node: eqx.Module, prefix: tuple[str, ...]) -> Iterator[Parameter]:
+    for field in dataclasses.fields(node):
+        value = getattr(node, field.name, None)
+        declaration = field.metadata.get("parameter")
+        if declaration is not None:
+            if declaration.active(node):
                 yield Parameter(".".join((*prefix, field.name)), value, node, field.name, declaration)
-            elif isinstance(value, (tuple, list, eqx.Module)):
-                yield from _walk(value, prefix)
+            continue
+        for i, part in enumerate(value if isinstance(value, (tuple, list)) else (value,)):
+            if isinstance(part, eqx.Module):
+                name = f"{field.name}{i}" if isinstance(value, (tuple, list)) else field.name
+                yield from _walk(part, _below(part, name, prefix))
 
 
 def replace(model: Any, values: Mapping[str, Any]) -> Any:
@@ -184,13 +200,10 @@ def replace(model: Any, values: Mapping[str, Any]) -> Any:
     known = parameters(model)
     check_paths(values, known, "values")
 
-    def rebuild(node: Any, prefix: tuple[str, ...]) -> Any:
-        if isinstance(node, (tuple, list)):
-            return type(node)(rebuild(part, prefix) for part in node)
-        if not isinstance(node, eqx.Module):
-            return node
-        own = getattr(node, "name", None)
-        prefix = (*prefix, own) if isinstance(own, str) else prefix
+    def rebuild(node: Any, name: str, prefix: tuple[str, ...]) -> Any:
+        return rebuild_fields(node, _below(node, name, prefix)) if isinstance(node, eqx.Module) else node
+
+    def rebuild_fields(node: Any, prefix: tuple[str, ...]) -> Any:
         changes = {}
         for field in dataclasses.fields(node):
             value = getattr(node, field.name, None)
@@ -198,13 +211,13 @@ def replace(model: Any, values: Mapping[str, Any]) -> Any:
             if "parameter" in field.metadata:
                 if path in values:
                     changes[field.name] = as_value(values[path])
-            elif isinstance(value, (tuple, list, eqx.Module)):
-                new = rebuild(value, prefix)
-                if new is not value:
-                    changes[field.name] = new
+            elif isinstance(value, (tuple, list)):
+                changes[field.name] = type(value)(rebuild(v, f"{field.name}{i}", prefix) for i, v in enumerate(value))
+            elif isinstance(value, eqx.Module):
+                changes[field.name] = rebuild(value, field.name, prefix)
         return with_fields(node, **changes) if changes else node
 
-    return rebuild(model, ())
+    return rebuild_fields(model, _own(model))
 
 
 def with_fields(node: Any, **changes: Any) -> Any:

@@ -93,14 +93,14 @@ class Series:
         mask = ~np.isnan(observed)
         return replace(self, values=np.where(mask, observed, 0.0), mask=mask)
 
-    def scale(self) -> float:
-        """A typical size of the variation: the mean over the series of the standard deviation, above 0.
+    def scale(self) -> NDArray[np.float64]:
+        """A typical size of each series' variation, above 0: its standard deviation.
 
-        Constant series are left out; 1 if all are.
+        A constant series takes the mean of the others; 1 if all are constant.
         """
-        sizes = [_spread(column[present]) for column, present in zip(self.values.T, self.mask.T, strict=True)]
-        sizes = [size for size in sizes if size > 0]
-        return float(np.mean(sizes)) if sizes else 1.0
+        pairs = zip(self.values.T, self.mask.T, strict=True)
+        sizes = np.array([_spread(column[present]) for column, present in pairs])
+        return np.where(sizes > 0, sizes, sizes[sizes > 0].mean() if (sizes > 0).any() else 1.0)
 
     def input_scale(self) -> tuple[float, ...]:
         """A typical size of each input: its standard deviation, else its largest value, else 1; above 0."""

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from ..core import gaussian
 from ..core.belief import DiffuseGaussian, Gaussian
+from ..core.parameters import replace
 from ..core.scan import join, part
 from ..core.step import Step
 from . import prediction
@@ -181,6 +182,12 @@ def _terms(part: Any) -> Array:
     return jnp.sum(gaussian.log_density(e.innovation, e.variance, e.present, e.diffuse), axis=1)
 
 
+@eqx.filter_jit
+def log_likelihood_arrays(problem: Problem, draws: dict[str, Array]) -> Float[Array, " draw"]:
+    """The log-likelihood at each of many draws."""
+    return jax.lax.map(problem.log_likelihood, draws)
+
+
 class ForecastArrays(eqx.Module):
     """Moments, components and paths of the future, for one value of the parameters."""
 
@@ -298,6 +305,6 @@ def unrolled_arrays(problem: Problem, draws: dict[str, Array], keys: Array) -> A
 
 
 @eqx.filter_jit
-def simulated_arrays(model: Any, steps: Step, keys: Array) -> tuple[Array, Array]:
-    """States and observations of one series for each key."""
-    return jax.vmap(lambda key: prediction.simulate(model, steps, key))(keys)
+def simulated_arrays(model: Any, draws: dict[str, Array], steps: Step, keys: Array) -> tuple[Array, Array]:
+    """States and observations for each key, each with its own draw of the parameters in `draws`."""
+    return jax.vmap(lambda values, key: prediction.simulate(replace(model, values), steps, key))(draws, keys)

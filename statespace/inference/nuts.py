@@ -13,7 +13,7 @@ from numpyro.infer import NUTS as Kernel
 
 from ..core.parameters import unconstrain
 from .kalman import Kalman
-from .problem import Problem, inside_priors, parameters, start_values
+from .problem import Problem, first_values
 
 _BLOCK = 25
 _VECTORISE_UP_TO = 4
@@ -124,7 +124,7 @@ def _potential(problem: Problem, z: Any) -> Any:
 def sample(
     problem: Problem,
     method: NUTS,
-    scale: float,
+    scale: Any,
     key: Any,
     report: Callable[[int, int, int], None] = lambda done, total, divergences: None,
     start: dict[str, Any] | None = None,
@@ -198,13 +198,9 @@ def _collect(blocks: list, method: NUTS, vectorised: bool, interrupted: bool) ->
     return Draws({path: chains(lambda kept, p=path: kept[0][p]) for path in values}, found, interrupted)
 
 
-def _points(problem: Problem, method: NUTS, scale: float, key: Any, start: dict[str, Any] | None) -> list[Any]:
+def _points(problem: Problem, method: NUTS, scale: Any, key: Any, start: dict[str, Any] | None) -> list[Any]:
     """A starting point for each chain: the start, jittered on the unconstrained scale."""
-    first = {**start_values(problem.model, problem.free, scale), **(start or {})}
-    known = parameters(problem.model)
-    moved_off = {p: known[p].declaration.unit == "data" for p in problem.free}  # log 0 is not a place to start from
-    first = {p: jnp.where((jnp.asarray(first[p]) == 0) & moved_off[p], 1e-3 * scale, first[p]) for p in problem.free}
-    centre = unconstrain(inside_priors(problem, first), problem.supports)
+    centre = unconstrain(first_values(problem, scale, start), problem.supports)
     points = []
     for chain_key in jax.random.split(key, method.num_chains):
         for attempt in jax.random.split(chain_key, _TRIES):

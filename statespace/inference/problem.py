@@ -111,7 +111,7 @@ def make_problem(
     dt: np.ndarray | None = None,
     fixed: Mapping[str, Any] | None = None,
     priors: Mapping[str, Distribution] | None = None,
-    scale: float = 1.0,
+    scale: Any = 1.0,
     start: int = 0,
     form: str = "auto",
 ) -> Problem:
@@ -126,7 +126,7 @@ def make_problem(
         dt: Time since the previous stamp, None on a regular series.
         fixed: Values by path of parameters that are not to be learned.
         priors: Priors by path; None for none at all.
-        scale: Standard deviation of the data, for the values that stand in for unknown ones.
+        scale: Standard deviation of the data, or one for each series, for values that stand in for unknown ones.
         start: Position of the first stamp; above 0 when continuing.
         form: How the filter carries its covariance; see `Kalman`.
 
@@ -139,6 +139,7 @@ def make_problem(
     model = replace(model, {path: jnp.broadcast_to(jnp.asarray(v), shapes[path]) for path, v in fixed.items()})
     check_values(model)
     free = tuple(path for path, p in parameters(model).items() if path not in fixed and not p.is_off)
+    _refuse_part_zeros(model, free)
     dtype = jnp.result_type(float)
     steps = stamps(model, len(y), start=start, inputs=inputs, time=time, dt=dt)
     mask = np.asarray(mask, bool)
@@ -155,6 +156,22 @@ def make_problem(
         bool(mask.all()),
         form,
     )
+
+
+def _refuse_part_zeros(model: Any, free: tuple[str, ...]) -> None:
+    for path in free:
+        p = parameters(model)[path]
+        if (
+            p.declaration.unit == "data"
+            and p.value is not None
+            and not is_traced(p.value)
+            and bool((p.value == 0).any())
+        ):
+            raise ValueError(
+                f"{path} is {np.asarray(p.value)}: a zero holds a whole parameter at zero, not one element of it; give "
+                f"each element a positive value to start from, hold all of it with fixed={{{path!r}: ...}}, or, in "
+                "several series, give each its own component with series="
+            )
 
 
 def stamps(
@@ -197,13 +214,52 @@ def inside_priors(problem: Problem, values: Mapping[str, Array]) -> dict[str, Ar
     return found
 
 
-def start_values(model: Any, free: tuple[str, ...], scale: float) -> dict[str, Array]:
+def first_values(problem: Problem, scale: Any, given: Mapping[str, Any] | None) -> dict[str, Array]:
+    """Where a search or a chain starts: the given values, or defaults; off zero and inside the priors' support.
+
+    Args:
+        problem: Model and data.
+        scale: Standard deviation of the data, or one for each series.
+        given: Natural values by path.
+    """
+    known, dtype = parameters(problem.model), jnp.result_type(float)
+    first = {**start_values(problem.model, problem.free, scale), **(given or {})}
+    values = {}
+    for path in problem.free:
+        value = jnp.asarray(first[path], dtype)
+        if known[path].declaration.unit == "data":  # the logarithm of zero is no place to start from
+            value = jnp.where(value == 0, 1e-3 * scale_of(known[path], problem.model, scale), value)
+        values[path] = value
+    return inside_priors(problem, values)
+
+
+def start_values(model: Any, free: tuple[str, ...], scale: Any) -> dict[str, Array]:
     """Where learning starts: the given value, or the mean of the default prior where it has one."""
     known = parameters(model)
-    return {path: _start(known[path], scale) for path in free}
+    return {path: _start(known[path], scale_of(known[path], model, scale)) for path in free}
 
 
-def _start(parameter: Any, scale: float) -> Array:
+def scale_of(parameter: Any, model: Any, scale: Any) -> Any:
+    """The standard deviation of the data that a parameter refers to: its own series' where it has one.
+
+    Args:
+        parameter: One of the model's parameters.
+        model: The model, bound to the data.
+        scale: Standard deviation of the data, or one for each series.
+    """
+    scale = np.asarray(scale, float)
+    if scale.size == 1:
+        return float(scale.reshape(()))
+    names = getattr(model, "series_names", ())
+    series = getattr(parameter.owner, "series", None)
+    if series in names:
+        return float(scale[names.index(series)])
+    if series == "" or parameter.shape == scale.shape:  # shared by the series, or an element for each
+        return scale
+    return float(scale[0] if names else np.mean(scale))  # inside a shared component: it has the first one's unit
+
+
+def _start(parameter: Any, scale: Any) -> Array:
     dtype = jnp.result_type(float)
     if parameter.value is not None:
         return jnp.broadcast_to(jnp.asarray(parameter.value, dtype), parameter.shape)
@@ -218,17 +274,18 @@ def _start(parameter: Any, scale: float) -> Array:
         return transform(jnp.zeros(transform.inverse_shape(parameter.shape), dtype))
 
 
-def default_priors(model: Any, scale: float) -> dict[str, Distribution]:
+def default_priors(model: Any, scale: Any) -> dict[str, Distribution]:
     """The default prior of every parameter that may be learned, scaled to the data.
 
     Args:
         model: The model, bound to the data.
-        scale: Standard deviation of the data.
+        scale: Standard deviation of the data, or one for each series.
     """
-    return {path: p.default_prior(scale) for path, p in parameters(model).items() if not p.is_off}
+    known = parameters(model).items()
+    return {path: p.default_prior(scale_of(p, model, scale)) for path, p in known if not p.is_off}
 
 
-def merge_priors(model: Any, scale: float, given: Mapping[str, Distribution] | None) -> dict[str, Distribution]:
+def merge_priors(model: Any, scale: Any, given: Mapping[str, Distribution] | None) -> dict[str, Distribution]:
     """The default priors with some replaced by name.
 
     Raises:
@@ -267,6 +324,7 @@ __all__ = [
     "make_problem",
     "merge_priors",
     "parameters",
+    "scale_of",
     "stamps",
     "start_values",
     "unknown",

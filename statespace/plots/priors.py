@@ -84,7 +84,7 @@ def _prior_draws(prior: Any, shape: tuple[int, ...]) -> np.ndarray | None:
     """Draws of the whole parameter from its prior, (draw, ...); None for none or an improper one."""
     import jax
 
-    if prior is None:
+    if prior is None or isinstance(prior, str):  # a fit that was loaded has its priors in words
         return None
     try:
         draws = np.asarray(prior.sample(jax.random.key(0), (PRIOR_DRAWS,)), dtype=float)

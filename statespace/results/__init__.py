@@ -3,7 +3,8 @@
 from .filtered import Filtered
 from .fitted import ConvergenceWarning, Fitted, Status
 from .forecast import Forecast
-from .labels import labelled_paths, labelled_simulation, labelled_values
+from .labels import labelled_draws, labelled_paths, labelled_simulation, labelled_values
+from .priors import Priors
 from .smoothed import Smoothed
 from .storage import load, save
 
@@ -12,8 +13,10 @@ __all__ = [
     "Filtered",
     "Fitted",
     "Forecast",
+    "Priors",
     "Smoothed",
     "Status",
+    "labelled_draws",
     "labelled_paths",
     "labelled_simulation",
     "labelled_values",

@@ -34,6 +34,7 @@ class Filtered:
         transform: From the data's original scale to the model's, on which everything here is.
         belief: The belief after the last stamp, from which `append` goes on.
         steps_done: Number of stamps behind it.
+        filter_form: How the filter carried its covariance, which `append` goes on with.
     """
 
     series: Series
@@ -51,6 +52,7 @@ class Filtered:
     belief: Any
     steps_done: int
     transform: Transform = field(default_factory=Identity)
+    filter_form: str = "auto"
 
     @property
     def index(self) -> pd.Index:

@@ -14,7 +14,7 @@ from ..data import Series, Transform
 from . import groups
 from .bridge import summary_table, to_arviz
 
-_RHAT, _ESS_PER_CHAIN = 1.01, 100
+_RHAT, _ESS_PER_CHAIN, _NORMAL_95 = 1.01, 100, 1.959963984540054
 
 
 class ConvergenceWarning(UserWarning):
@@ -48,6 +48,8 @@ class Fitted:
         draws: Posterior draws by path, (chain, draw, ...); None for point estimates.
         estimates: Estimates (posterior means) by path.
         standard_errors: By path; NaN where there is none. None for NUTS.
+        filter_form: How the filter carries its covariance, which the verbs go on with.
+        intervals: 95 % confidence intervals by path, (2, ...), NaN where there is none. None for NUTS.
         unconstrained_covariance: Inverse observed information on the unconstrained scale, or None.
         sample_stats: Sampler statistics by name, (chain, draw).
         log_likelihood: Log-likelihood at the estimates on the original scale; None for NUTS.
@@ -84,6 +86,8 @@ class Fitted:
     supports: dict[str, str]
     specification: str
     extra_groups: dict[str, xr.Dataset]
+    filter_form: str = "auto"
+    intervals: dict[str, NDArray[np.float64]] | None = None
 
     def __repr__(self) -> str:
         """One line: method, parameters, how it ended."""
@@ -121,7 +125,8 @@ class Fitted:
 
         After NUTS this is ArviZ's table (mean, sd, interval, ess_bulk, ess_tail, r_hat), with warnings about
         divergences, saturated trees, and chains that disagree or have few effective draws. After an
-        optimisation it has estimates, standard errors and 95 % intervals; its `attrs` hold the log-likelihood,
+        optimisation it has estimates, standard errors and 95 % intervals (computed on the unconstrained scale,
+        so that a scale's stay positive); its `attrs` hold the log-likelihood,
         the criteria and the status, and what did not converge is warned about.
         """
         return self._point_summary() if self.draws is None else self._sampled_summary(self.draws)
@@ -156,16 +161,17 @@ class Fitted:
         zeros = self.status.details.get("at_zero", [])
         rows = {}
         for path, value in self.estimates.items():
-            errors = (self.standard_errors or {}).get(path, np.full(np.shape(value), np.nan))
+            nan = np.full((2, *np.shape(value)), np.nan)
+            errors = (self.standard_errors or {}).get(path, nan[0])
+            low, high = (self.intervals or {}).get(path, nan)
             for where in np.ndindex(np.shape(value)):
                 name = path if where == () else f"{path}[{', '.join(map(str, where))}]"
-                rows[name] = (float(value[where]), float(errors[where]), "at zero" if path in zeros else "")
+                numbers = [float(np.asarray(part)[where]) for part in (value, errors, low, high)]
+                rows[name] = (*numbers, "at zero" if name in zeros else "")
         for name, (mean, sd) in self.coefficients.items():
-            rows[name] = (mean, sd, "coefficient")
-        table = pd.DataFrame.from_dict(rows, orient="index", columns=["estimate", "std_error", "note"])
-        half = 1.959963984540054 * table["std_error"]
-        table.insert(2, "lower_95", table["estimate"] - half)
-        table.insert(3, "upper_95", table["estimate"] + half)
+            rows[name] = (mean, sd, mean - _NORMAL_95 * sd, mean + _NORMAL_95 * sd, "coefficient")
+        columns = ["estimate", "std_error", "lower_95", "upper_95", "note"]
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
         table.attrs = {"log_likelihood": self.log_likelihood, "status": self.status.message}
         if self.method_name == "maximum_likelihood":
             table.attrs |= {"aic": self.aic, "aicc": self.aicc, "bic": self.bic}

@@ -69,6 +69,11 @@ def labelled_paths(paths: NDArray[np.float64], series: Series, state_names: Sequ
     return labelled({"states": (("sample", "time", "state"), paths)}, coords)["states"]
 
 
+def labelled_draws(values: NDArray[np.float64], name: str) -> xr.DataArray:
+    """One number for each posterior draw, (chain, draw)."""
+    return labelled({name: (("chain", "draw"), values)}, {})[name]
+
+
 def labelled_values(values: NDArray[np.float64], series: Series) -> xr.DataArray:
     """Simulated observations (sample, time, series)."""
     coords = coordinates(series.index, series.names)

@@ -9,10 +9,19 @@ import xarray as xr
 from ..data import Series, transform_from_spec
 from .fitted import Fitted, Status
 from .labels import labelled, safe, stamps
+from .priors import in_words
 from .stored_index import decode_index, encode_index
 
 _GROUP = "statespace"
-_PLAIN = ("method_name", "log_likelihood", "num_parameters", "diffuse_count", "num_observations", "specification")
+_PLAIN = (
+    "method_name",
+    "log_likelihood",
+    "num_parameters",
+    "diffuse_count",
+    "num_observations",
+    "specification",
+    "filter_form",
+)
 _OWN_GROUPS = {
     _GROUP,
     "observed_data",
@@ -62,22 +71,6 @@ def from_record(tree: xr.DataTree) -> dict[str, Any]:
     }
 
 
-def in_words(prior: Any) -> str:
-    """A distribution as its name and arguments, such as `HalfNormal(scale=2.0)`; other things as they print."""
-    if isinstance(prior, str):
-        return prior
-    given, base = _arguments(prior), getattr(prior, "base_dist", None)
-    parts = [f"{key}={value}" for key, value in given.items()]
-    if base is not None and not given.keys() & _arguments(base).keys():
-        parts.insert(0, in_words(base))
-    return f"{type(prior).__name__}({', '.join(parts)})" if parts else repr(prior)
-
-
-def _arguments(prior: Any) -> dict[str, Any]:
-    given = {key: getattr(prior, key, None) for key in getattr(prior, "arg_constraints", {})}
-    return {key: np.asarray(value).tolist() for key, value in given.items() if value is not None}
-
-
 def _series_arrays(series: Series) -> dict[str, Any]:
     both = ("time", "series")
     found: dict[str, Any] = {"values": (both, series.values), "mask": (both, series.mask)}
@@ -90,7 +83,7 @@ def _fit_arrays(fitted: Fitted) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if fitted.unconstrained_covariance is not None:
         found["covariance"] = (("row", "column"), np.asarray(fitted.unconstrained_covariance))
-    for kind in ("estimates", "standard_errors"):
+    for kind in ("estimates", "standard_errors", "intervals"):
         for path, value in (getattr(fitted, kind) or {}).items():
             name = _variable(kind, path)
             found[name] = (tuple(f"{name}:{i}" for i in range(np.ndim(value))), np.asarray(value))
@@ -112,6 +105,7 @@ def _described(fitted: Fitted, index: dict[str, Any]) -> dict[str, Any]:
         "draws": _names(fitted.draws),
         "estimates": _names(fitted.estimates),
         "standard_errors": _names(fitted.standard_errors),
+        "intervals": _names(fitted.intervals),
         "pointwise": _names(fitted.pointwise),
         "coefficients": list(fitted.coefficients) if fitted.draws is not None else fitted.coefficients,
         "priors": {path: in_words(prior) for path, prior in fitted.priors.items()},
@@ -126,7 +120,7 @@ def _learned(tree: xr.DataTree, state: xr.Dataset, read: dict[str, Any]) -> dict
         names = read[kind]
         return None if names is None else {name: state[_variable(kind, name)].to_numpy() for name in names}
 
-    found = {kind: kept(kind) for kind in ("estimates", "standard_errors", "pointwise")}
+    found = {kind: kept(kind) for kind in ("estimates", "standard_errors", "intervals", "pointwise")}
     if read["draws"] is None:
         pairs = {name: tuple(pair) for name, pair in read["coefficients"].items()}
         return found | {"draws": None, "coefficients": pairs, "sample_stats": {}}

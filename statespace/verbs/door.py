@@ -1,5 +1,6 @@
 """The door: data coerced and checked, the model tied to them, the method checked against the model."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -38,7 +39,9 @@ def prepare(model: Any, data: Any, *, inputs: Any = None, times: Any = None, tra
 
 
 def as_model(model: Any) -> AbstractStateSpace:
-    """The model itself, or the sum of one component; raises TypeError on anything else."""
+    """The model itself, that of a fit at its estimates, or the sum of one component; a TypeError for anything else."""
+    if isinstance(model, Fitted):
+        return model.model
     if isinstance(model, (AbstractComponent, AbstractObservation)):
         return 0 + model
     if not isinstance(model, AbstractStateSpace):
@@ -103,6 +106,35 @@ def known_problem(model: Any, series: Series, form: str = "auto") -> Problem:
 def values_of(model: Any) -> dict[str, Any]:
     """The parameters' values by path."""
     return {path: found.value for path, found in parameters(model).items()}
+
+
+def names_of_series(model: AbstractStateSpace, names: Sequence[str] | None) -> tuple[str, ...]:
+    """Names of the series where no data say them: those given, or the model's own."""
+    if names is not None:
+        return (names,) if isinstance(names, str) else tuple(names)
+    own = getattr(model, "series_names", None)
+    count = model.num_series
+    return own or (("y",) if count == 1 else tuple(f"y{i}" for i in range(count)))
+
+
+def refuse_traced(verb: str, *trees: Any) -> None:
+    """Raise a TypeError where JAX is tracing what a labelled result would have to hold as numbers."""
+    if traced(*trees):
+        raise TypeError(
+            f"{verb} returns labelled numbers, so it cannot run while JAX traces (jit, grad, vmap): use "
+            "ss.log_likelihood or ss.observe there"
+        )
+
+
+def log_jacobian(series: Series, transform: Transform) -> np.ndarray:
+    """What takes the density of a series on the model's scale to the original one, (time, series); 0 where missing."""
+    original = transform.inverse(series.observed)
+    return np.where(series.mask, transform.log_jacobian(original), 0.0)
+
+
+def held_values(fitted: Fitted) -> dict[str, Any]:
+    """The values of the parameters that a fit did not learn."""
+    return {path: v for path, v in values_of(fitted.model).items() if path not in (fitted.draws or {})}
 
 
 def traced(*trees: Any) -> bool:

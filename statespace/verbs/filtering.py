@@ -10,15 +10,19 @@ import numpy as np
 from ..data import append_series, join_series
 from ..inference import analysis
 from ..inference.kalman import Kalman
-from ..results import Filtered, Fitted, Smoothed, labelled_paths
+from ..inference.problem import batch_shape
+from ..results import Filtered, Fitted, Smoothed, labelled_draws, labelled_paths
 from .door import (
     Prepared,
     as_model,
     check_method,
     flat_draws,
+    held_values,
     known_problem,
+    log_jacobian,
     prepare,
     problem_of,
+    refuse_traced,
     require_known,
     traced,
     values_of,
@@ -29,7 +33,7 @@ _MOST_DRAWS = 400
 
 
 def log_likelihood(
-    model: Any, data: Any, method: Kalman | None = None, *, inputs: Any = None, times: Any = None
+    model: Any, data: Any = None, method: Kalman | None = None, *, inputs: Any = None, times: Any = None
 ) -> Any:
     """The log-likelihood of the data under a model whose parameters are known.
 
@@ -60,15 +64,30 @@ def log_likelihood(
 
     Reference: Durbin and Koopman (2012), sections 7.2.1 and 7.2.2.
     """
+    if isinstance(model, Fitted):
+        return _fit_log_likelihood(model, *_prepare(model, data, method, inputs, times, "log_likelihood"))
     model = as_model(model)
     form = check_method(model, method, "log_likelihood").form
     require_known(model, "log_likelihood")
-    if traced(model, data, inputs):
+    if traced(model, data, inputs) or batch_shape(model):
         law, value = law_of(model, data, inputs=inputs, times=times, mask=None, form=form)
         return law.log_prob(value)
+    if data is None:
+        raise ValueError("log_likelihood needs data (only a fit carries its own)")
     bound, series, _ = prepare(model, data, inputs=inputs, times=times)
     problem = known_problem(bound, series, form)
     return float(compiled_log_likelihood(problem, {}))
+
+
+def _fit_log_likelihood(fitted: Fitted, prepared: Prepared, form: str) -> Any:
+    """At the estimates, or at every draw; on the data's original scale."""
+    jacobian = log_jacobian(prepared.series, prepared.transform).sum()
+    if fitted.draws is None:
+        return float(compiled_log_likelihood(known_problem(prepared.model, prepared.series, form), {})) + jacobian
+    problem = problem_of(prepared.model, prepared.series, fixed=held_values(fitted), form=form)
+    found = np.asarray(analysis.log_likelihood_arrays(problem, _as_jax(flat_draws(fitted))))
+    shape = next(iter(fitted.draws.values())).shape[:2]
+    return labelled_draws(found.reshape(shape) + jacobian, "log_likelihood")
 
 
 @eqx.filter_jit
@@ -108,14 +127,17 @@ def filter(
     """
     prepared, form = _prepare(model, data, method, inputs, times, "filter")
     problem = known_problem(prepared.model, prepared.series, form)
-    return _filtered(prepared, analysis.filter_arrays(problem, {}))
+    return _filtered(prepared, analysis.filter_arrays(problem, {}), form)
 
 
 def _prepare(model: Any, data: Any, method: Any, inputs: Any, times: Any, verb: str) -> tuple[Prepared, str]:
     """The bound model with its data, and the form of the filter."""
+    refuse_traced(verb, model, data, inputs)
     if isinstance(model, Fitted):
-        form = check_method(model.model, method, verb).form
+        form = check_method(model.model, method or Kalman(model.filter_form), verb).form
         if data is None:
+            if inputs is not None or times is not None:
+                raise ValueError("inputs= and times= go with data; the fit has its own")
             return Prepared(model.model, model.series, model.transform), form
         return prepare(model.model, data, inputs=inputs, times=times, transform=model.transform), form
     if data is None:
@@ -126,7 +148,7 @@ def _prepare(model: Any, data: Any, method: Any, inputs: Any, times: Any, verb: 
     return prepared, form
 
 
-def _filtered(prepared: Prepared, found: Any) -> Filtered:
+def _filtered(prepared: Prepared, found: Any, form: str) -> Filtered:
     arrays = jax.device_get(found)
     return Filtered(
         series=prepared.series,
@@ -142,6 +164,7 @@ def _filtered(prepared: Prepared, found: Any) -> Filtered:
         diffuse_count=int(arrays.diffuse_count),
         model=prepared.model,
         transform=prepared.transform,
+        filter_form=form,
         belief=found.last,
         steps_done=prepared.series.length,
     )
@@ -173,13 +196,14 @@ def append(filtered: Filtered, data: Any, *, inputs: Any = None, times: Any = No
     new = append_series(filtered.series, data, inputs=inputs, times=times)
     new = new.with_observed(filtered.transform.forward(new.observed))
     joined = join_series(filtered.series, new)
-    prepared = Prepared(filtered.model, joined, filtered.transform)
+    prepared, form = Prepared(filtered.model, joined, filtered.transform), filtered.filter_form
     if not np.all(
         np.isfinite(filtered.belief.mean)
     ):  # the diffuse phase is still open: there is no belief to go on from
-        return _filtered(prepared, analysis.filter_arrays(known_problem(filtered.model, joined), {}))
-    problem = problem_of(filtered.model, new, start=filtered.steps_done, fixed=values_of(filtered.model))
-    found = _filtered(prepared, analysis.filter_arrays(problem, {}, filtered.belief))
+        return _filtered(prepared, analysis.filter_arrays(known_problem(filtered.model, joined, form), {}), form)
+    known = values_of(filtered.model)
+    problem = problem_of(filtered.model, new, start=filtered.steps_done, fixed=known, form=form)
+    found = _filtered(prepared, analysis.filter_arrays(problem, {}, filtered.belief), form)
     names = (
         "mean",
         "cov",
@@ -199,6 +223,7 @@ def append(filtered: Filtered, data: Any, *, inputs: Any = None, times: Any = No
         diffuse_count=filtered.diffuse_count + found.diffuse_count,
         model=filtered.model,
         transform=filtered.transform,
+        filter_form=form,
         belief=found.belief,
         steps_done=joined.length,
         **rows,
@@ -237,7 +262,7 @@ def smooth(
     """
     prepared, form = _prepare(model, data, method, inputs, times, "smooth")
     if isinstance(model, Fitted) and model.draws:
-        problem = problem_of(prepared.model, prepared.series, fixed=_held(model), form=form)
+        problem = problem_of(prepared.model, prepared.series, fixed=held_values(model), form=form)
         found = analysis.mean_smoother_arrays(problem, _as_jax(flat_draws(model, _MOST_DRAWS)))
     else:
         found = analysis.smoother_arrays(known_problem(prepared.model, prepared.series, form), {})
@@ -264,11 +289,6 @@ def names_of(model: Any, found: dict[str, Any]) -> list[str]:
 
 def _as_jax(draws: dict[str, np.ndarray]) -> dict[str, Any]:
     return {path: jnp.asarray(v) for path, v in draws.items()}
-
-
-def _held(fitted: Fitted) -> dict[str, Any]:
-    """The values of the parameters that were not learned."""
-    return {path: v for path, v in values_of(fitted.model).items() if path not in (fitted.draws or {})}
 
 
 def sample_states(
@@ -310,9 +330,10 @@ def sample_states(
         raise ValueError(f"num_samples must be at least 1, got {num_samples}")
     prepared, form = _prepare(model, data, method, inputs, times, "sample_states")
     if isinstance(model, Fitted) and model.draws:
-        problem = problem_of(prepared.model, prepared.series, fixed=_held(model), form=form)
+        problem = problem_of(prepared.model, prepared.series, fixed=held_values(model), form=form)
         every = flat_draws(model)
-        chosen = jax.random.choice(key, len(next(iter(every.values()))), (num_samples,))
+        choose, key = jax.random.split(key)
+        chosen = jax.random.choice(choose, len(next(iter(every.values()))), (num_samples,))
         draws = _as_jax({p: v[np.asarray(chosen)] for p, v in every.items()})
         paths = analysis.path_arrays(problem, draws, jax.random.split(key, num_samples), 1)[:, 0]
     else:

@@ -15,9 +15,9 @@ from ..inference.maximum_likelihood import MAP, MaximumLikelihood, Optimum, maxi
 from ..inference.nuts import NUTS, Draws, sample
 from ..inference.problem import Problem, merge_priors, parameters
 from ..models.specification import describe, rebuild
-from ..results import Fitted, Status
+from ..results import Fitted, Priors, Status
 from ..results import load as load_results
-from .door import Prepared, check_method, prepare, problem_of
+from .door import Prepared, check_method, log_jacobian, prepare, problem_of
 from .filtering import compiled_log_likelihood
 from .workers import over_draws
 
@@ -88,7 +88,7 @@ def fit(
     return _maximised(prepared, problem, method, scale, progress, warm)
 
 
-def default_priors(model: Any, data: Any, *, inputs: Any = None, times: Any = None, transform: Any = None) -> dict:
+def default_priors(model: Any, data: Any, *, inputs: Any = None, times: Any = None, transform: Any = None) -> Priors:
     """The priors that `fit` uses where none are given: weakly informative, on the data's scale.
 
     Args:
@@ -101,13 +101,16 @@ def default_priors(model: Any, data: Any, *, inputs: Any = None, times: Any = No
     Returns:
         A printable dictionary from parameter path to NumPyro distribution.
 
+    Raises:
+        ValueError: If data, inputs and model do not fit together.
+
     Example:
         >>> import statespace as ss
         >>> list(ss.default_priors(ss.LocalLevel() + ss.Noise(), ss.datasets.nile()))
         ['level.scale', 'noise.scale']
     """
     prepared = prepare(model, data, inputs=inputs, times=times, transform=transform)
-    return merge_priors(prepared.model, prepared.series.scale(), None)
+    return Priors(merge_priors(prepared.model, prepared.series.scale(), None))
 
 
 def load(path: str | os.PathLike, *, model: Any = None) -> Fitted:
@@ -176,10 +179,11 @@ def _common(prepared: Prepared, problem: Problem, model: Any) -> dict[str, Any]:
         "priors": dict(problem.priors),
         "supports": {path: str(p.constraint) for path, p in known.items()},
         "specification": _specification(model),
+        "filter_form": problem.form,
     }
 
 
-def _maximised(prepared: Prepared, problem: Problem, method: Any, scale: float, progress: bool, warm: Any) -> Fitted:
+def _maximised(prepared: Prepared, problem: Problem, method: Any, scale: Any, progress: bool, warm: Any) -> Fitted:
     with tqdm(total=method.num_starts, desc="maximising", disable=not progress, leave=False) as bar:
 
         def report(number: int, value: float) -> None:
@@ -196,6 +200,7 @@ def _maximised(prepared: Prepared, problem: Problem, method: Any, scale: float, 
         draws=None,
         estimates={path: np.asarray(found.values[path]) for path in problem.free},
         standard_errors={path: np.asarray(found.standard_errors[path]) for path in problem.free},
+        intervals=found.intervals,
         unconstrained_covariance=found.covariance,
         sample_stats={},
         log_likelihood=_log_likelihood(prepared, problem, values),
@@ -212,8 +217,7 @@ def _status(found: Optimum) -> Status:
 
 def _log_likelihood(prepared: Prepared, problem: Problem, values: dict[str, Any]) -> float:
     """The log-likelihood on the data's original scale."""
-    original = prepared.transform.inverse(prepared.series.observed)
-    jacobian = np.where(prepared.series.mask, prepared.transform.log_jacobian(original), 0.0)
+    jacobian = log_jacobian(prepared.series, prepared.transform)
     return float(compiled_log_likelihood(problem, values)) + float(jacobian.sum())
 
 
@@ -233,7 +237,7 @@ def _coefficients(problem: Problem, values: dict[str, Any], found: Optimum) -> d
 
 
 def _sampled(
-    prepared: Prepared, problem: Problem, method: NUTS, scale: float, key: Any, progress: bool, warm: Any
+    prepared: Prepared, problem: Problem, method: NUTS, scale: Any, key: Any, progress: bool, warm: Any
 ) -> Fitted:
     sample_key, pass_key = jax.random.split(key)
     total = method.num_warmup + method.num_samples
@@ -289,8 +293,7 @@ def _pointwise(prepared: Prepared, problem: Problem, draws: Draws, key: Any, pro
         progress,
         "densities",
     )
-    original = prepared.transform.inverse(prepared.series.observed)
-    jacobian = np.where(prepared.series.mask, prepared.transform.log_jacobian(original), 0.0).sum(axis=1)
+    jacobian = log_jacobian(prepared.series, prepared.transform).sum(axis=1)
     pointwise = {
         "loo": found.loo.reshape(*shape, -1) + jacobian,
         "one_step": found.one_step.reshape(*shape, -1) + jacobian,

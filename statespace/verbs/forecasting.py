@@ -1,20 +1,23 @@
 """forecast and simulate."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ..data import future, placeholder
 from ..inference import analysis
 from ..inference.problem import stamps
-from ..models.structural import Binding
 from ..results import Fitted, Forecast, labelled_simulation
 from .door import (
     as_model,
+    bind,
     check_method,
     flat_draws,
     known_problem,
+    names_of_series,
     prepare,
     problem_of,
     require_known,
@@ -68,6 +71,7 @@ def forecast(
     Reference: Durbin and Koopman (2012), section 4.11.
     """
     fitted = model if isinstance(model, Fitted) else None
+    form = "auto" if fitted is None else fitted.filter_form
     bound, series, transform = _known(model, fitted, data, past_inputs)
     ahead = future(series, horizon=horizon, times=times, inputs=inputs)
     draws = flat_draws(fitted) if fitted is not None and fitted.draws is not None else None
@@ -78,22 +82,26 @@ def forecast(
         raise ValueError(f"num_samples must not be negative, got {num_samples}")
     dt = None if series.is_regular else ahead.dt
     steps = stamps(bound, ahead.length, start=series.length, inputs=ahead.inputs, time=ahead.time, dt=dt)
-    use = jax.random.key(0) if key is None else key  # without paths nothing is drawn
+    use, choose = jax.random.split(jax.random.key(0) if key is None else key)  # without paths nothing is drawn
     if draws is not None:
-        problem = problem_of(bound, series, fixed={p: v for p, v in values_of(bound).items() if p not in draws})
+        problem = problem_of(bound, series, fixed=_held(bound, draws), form=form)
         each = -(-paths // len(next(iter(draws.values()))))  # moments always come from all draws
         found = over_draws(
             lambda part, keys: analysis.forecast_arrays(problem, part, steps, keys, each), draws, use, False, "forecast"
         )
     else:
         keys = jax.random.split(use, 1)
-        found = jax.device_get(analysis.forecast_arrays(known_problem(bound, series), {}, steps, keys, paths))
+        found = jax.device_get(analysis.forecast_arrays(known_problem(bound, series, form), {}, steps, keys, paths))
     if not np.all(np.isfinite(found.moments.mean)):
         raise ValueError(
             "the data end before they identify every state of the model (its diffuse start is still open), so there "
             "is no forecast: give more data, or a proper initial law"
         )
-    return _forecast(found, series, ahead, transform, bound, paths, use)
+    return _forecast(found, series, ahead, transform, bound, paths, choose)
+
+
+def _held(model: Any, draws: dict[str, Any]) -> dict[str, Any]:
+    return {path: value for path, value in values_of(model).items() if path not in draws}
 
 
 def _known(model: Any, fitted: Fitted | None, data: Any, past_inputs: Any) -> tuple[Any, Any, Any]:
@@ -123,7 +131,7 @@ def _forecast(found: Any, series: Any, ahead: Any, transform: Any, model: Any, p
         components[name] = (np.mean(each, axis=0), np.sqrt(np.maximum(variance, 0.0)))
     flat = np.asarray(found.paths).reshape(-1, *found.paths.shape[2:])
     if len(flat) > paths > 0:
-        chosen = jax.random.permutation(jax.random.fold_in(key, 1), len(flat))[:paths]
+        chosen = jax.random.permutation(key, len(flat))[:paths]
         flat = flat[np.sort(np.asarray(chosen))]
     return Forecast(
         series=series,
@@ -154,24 +162,28 @@ def simulate(
     *,
     times: Any = None,
     inputs: Any = None,
+    series: Sequence[str] | None = None,
     num_samples: int = 1,
     key: Any,
 ) -> Any:
     """Draw series from a model whose parameters and first law are proper.
 
     Args:
-        model: Model with known parameters and no diffuse first state.
+        model: Model with known parameters and no diffuse first state, or a fit of one; with posterior draws each
+            series has its own draw of the parameters.
         length: Number of stamps.
         times: Stamps (dates or numbers), in place of a length.
         inputs: Input columns, one row a stamp, if the model reads any.
-        num_samples: Number of series.
+        series: Names of the series, where the model does not tell how many there are.
+        num_samples: Number of draws.
         key: PRNG key.
 
     Returns:
         An `xarray.Dataset` with `y` (sample, time, series) and `states` (sample, time, state).
 
     Raises:
-        ValueError: If a parameter is unknown, the first law is diffuse, or neither length nor times is given.
+        ValueError: If a parameter is unknown, the first law is diffuse, neither length nor times is given, or
+            num_samples is below 1.
 
     Example:
         >>> import jax, statespace as ss
@@ -179,17 +191,21 @@ def simulate(
         >>> ss.simulate(model, 5, key=jax.random.key(0)).y.shape
         (1, 5, 1)
     """
-    model = as_model(model)
-    series = placeholder(length, times=times, inputs=inputs, input_columns=model.input_names, names=_names(model))
-    bound = model.bind(Binding(series.names, series.input_names, series.input_scale(), series.index, series.is_regular))
+    if num_samples < 1:
+        raise ValueError(f"num_samples must be at least 1, got {num_samples}")
+    fitted, model = model if isinstance(model, Fitted) else None, as_model(model)
+    names = names_of_series(model, series)
+    blank = placeholder(length, times=times, inputs=inputs, input_columns=model.input_names, names=names)
+    bound = bind(model, blank)
     require_known(bound, "simulate")
-    dt = None if series.is_regular else series.dt
-    steps = stamps(bound, series.length, inputs=series.inputs, time=series.time, dt=dt)
-    keys = jax.random.split(key, num_samples)
-    states, values = analysis.simulated_arrays(bound, steps, keys)
-    return labelled_simulation(np.asarray(states), np.asarray(values), series, bound.state_names)
-
-
-def _names(model: Any) -> tuple[str, ...]:
-    count = model.num_series
-    return ("y",) if count == 1 else tuple(f"y{i}" for i in range(count))
+    dt = None if blank.is_regular else blank.dt
+    steps = stamps(bound, blank.length, inputs=blank.inputs, time=blank.time, dt=dt)
+    choose, key = jax.random.split(key)
+    draws: dict[str, Any] = {} if fitted is None or not fitted.draws else flat_draws(fitted)
+    if draws:
+        have = len(next(iter(draws.values())))
+        rows = np.asarray(jax.random.choice(choose, have, (num_samples,), replace=num_samples > have))
+        draws = {path: jnp.asarray(v[rows]) for path, v in draws.items()}
+    states, values = analysis.simulated_arrays(bound, draws, steps, jax.random.split(key, num_samples))
+    values = np.asarray(values) if fitted is None else fitted.transform.inverse(np.asarray(values))
+    return labelled_simulation(np.asarray(states), np.asarray(values), blank, bound.state_names)

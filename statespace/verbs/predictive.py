@@ -10,7 +10,7 @@ import xarray as xr
 from ..inference import analysis
 from ..inference.problem import merge_priors
 from ..results import Fitted, labelled_values
-from .door import flat_draws, known_problem, prepare, problem_of, values_of
+from .door import flat_draws, held_values, known_problem, prepare, problem_of
 from .workers import over_draws
 
 
@@ -64,7 +64,9 @@ def prior_predictive(
         path: np.asarray(problem.priors[path].sample(k, (num_samples,)))
         for path, k in zip(problem.free, keys, strict=False)
     }
-    paths = over_draws(lambda part, k: analysis.unrolled_arrays(problem, part, k), draws, path_key, False, "prior")
+    paths = over_draws(
+        lambda part, k: analysis.unrolled_arrays(problem, part, k), draws, path_key, False, "prior", num_samples
+    )
     values = np.asarray(prepared.transform.inverse(paths))
     made = labelled_values(values, prepared.series)
     extra = {p: (("sample", *(f"{p}_dim_{i}" for i in range(v.ndim - 1))), v) for p, v in draws.items()}
@@ -95,16 +97,13 @@ def posterior_predictive(fitted: Fitted, *, num_samples: int | None = None, key:
         rows = np.arange(have)
         if num_samples is not None:
             rows = np.asarray(jax.random.choice(choose, have, (num_samples,), replace=num_samples > have))
-        held = {p: v for p, v in values_of(fitted.model).items() if p not in fitted.draws}
-        problem, draws = (
-            problem_of(fitted.model, fitted.series, fixed=held),
-            {p: v[rows] for p, v in every.items()},
-        )
+        form, draws = fitted.filter_form, {p: v[rows] for p, v in every.items()}
+        problem = problem_of(fitted.model, fitted.series, fixed=held_values(fitted), form=form)
         found = over_draws(
             lambda part, k: analysis.replicated_arrays(problem, part, k), draws, run, False, "replicates"
         )
     else:
-        problem = known_problem(fitted.model, fitted.series)
+        problem = known_problem(fitted.model, fitted.series, fitted.filter_form)
         keys = jax.random.split(run, 200 if num_samples is None else num_samples)
         found = np.asarray(analysis.replicated_arrays(problem, {}, keys))
     return labelled_values(np.asarray(fitted.transform.inverse(found)), fitted.series)

@@ -1,12 +1,13 @@
 """observe: a state-space likelihood inside any NumPyro program."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpyro
 
 from ..data import placeholder
 from ..inference.kalman import Kalman
-from .door import as_model, check_method
+from .door import as_model, check_method, names_of_series
 from .law import law_of, series_law
 
 
@@ -19,6 +20,7 @@ def observe(
     times: Any = None,
     inputs: Any = None,
     mask: Any = None,
+    series: Sequence[str] | None = None,
     method: Kalman | None = None,
 ) -> Any:
     """Declare a series as a site of a NumPyro program, its states integrated out.
@@ -33,6 +35,7 @@ def observe(
         times: Stamps of data that carry none.
         inputs: Input columns, if the model reads any.
         mask: Which elements are present, in the shape of y, where that is not told by NaN.
+        series: Names of the series, where y is None and the model does not tell how many there are.
         method: Filtering method; the exact one when left out.
 
     Returns:
@@ -56,6 +59,8 @@ def observe(
             raise ValueError("length= is for drawing (y=None); with y given the series has its own length")
         law, value = law_of(model, y, inputs=inputs, times=times, mask=mask, form=form)
         return numpyro.sample(name, law, obs=value)
-    names = ("y",) if model.num_series == 1 else tuple(f"y{i}" for i in range(model.num_series))
-    series = placeholder(length, times=times, inputs=inputs, input_columns=model.input_names, names=names)
-    return numpyro.sample(name, series_law(model, series, None, form))
+    if mask is not None:
+        raise ValueError("mask= goes with y: without y every element is drawn")
+    names = names_of_series(model, series)
+    blank = placeholder(length, times=times, inputs=inputs, input_columns=model.input_names, names=names)
+    return numpyro.sample(name, series_law(model, blank, None, form))

@@ -14,7 +14,12 @@ _CHUNK = 100
 
 
 def over_draws(
-    function: Callable[[dict, Any], Any], draws: dict[str, np.ndarray], key: Any, progress: bool, what: str
+    function: Callable[[dict, Any], Any],
+    draws: dict[str, np.ndarray],
+    key: Any,
+    progress: bool,
+    what: str,
+    count: int | None = None,
 ) -> Any:
     """Apply a compiled function of (draws, keys) to chunks of draws, on as many threads as there are cores.
 
@@ -24,11 +29,12 @@ def over_draws(
         key: PRNG key.
         progress: Whether to show a progress bar.
         what: Its label.
+        count: Number of draws, where there may be no parameter to tell.
 
     Returns:
         The joined results, as NumPy arrays.
     """
-    count = len(next(iter(draws.values())))
+    count = len(next(iter(draws.values()))) if count is None else count
     chunk = min(_CHUNK, count)
     starts = list(range(0, count, chunk))
     keys = jax.random.split(key, count)

@@ -200,10 +200,10 @@ def test_other_observations_at_the_same_stamps():
 @pytest.mark.parametrize("factor", [1e-6, 1.0, 1e6, 1e200])
 def test_scale(factor):
     frame = pd.DataFrame({"a": VALUES * factor, "b": 0.1 * factor})
-    assert as_series(frame["a"]).scale() == pytest.approx(np.nanstd(VALUES) * factor)
-    assert as_series(frame).scale() == pytest.approx(np.nanstd(VALUES) * factor)
-    assert as_series(frame["b"]).scale() == 1.0
-    assert as_series([0.0, 0.0]).scale() == 1.0
+    assert as_series(frame["a"]).scale()[0] == pytest.approx(np.nanstd(VALUES) * factor)
+    assert as_series(frame).scale().tolist() == pytest.approx([np.nanstd(VALUES) * factor] * frame.shape[1])
+    assert as_series(frame["b"]).scale().tolist() == [1.0]
+    assert as_series([0.0, 0.0]).scale().tolist() == [1.0]
 
 
 def test_input_scale():

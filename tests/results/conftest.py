@@ -166,6 +166,10 @@ def make_estimate(make_posterior):
             "sample_stats": {},
             "estimates": {"level.scale": np.array(0.0), "ar.coefficients": np.array([0.5, -0.2])},
             "standard_errors": {"level.scale": np.array(np.nan), "ar.coefficients": np.array([0.1, 0.2])},
+            "intervals": {
+                "level.scale": np.array([np.nan, np.nan]),
+                "ar.coefficients": np.array([[0.304, -0.4], [0.696, 0.4]]),
+            },
             "unconstrained_covariance": np.diag([0.01, 0.04]),
             "coefficients": {"regression.law": (-0.25, 0.05)},
             "log_likelihood": -10.0,

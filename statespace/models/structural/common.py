@@ -36,10 +36,10 @@ class Common(AbstractComponent):
     """
 
     component: AbstractComponent
-    free_weights: Float[Array, "*batch others"] | Unknown = param(
+    weights: Float[Array, "*batch others"] | Unknown = param(
         constraints.real_vector,
         shape=lambda self: (self.count - 1,),
-        prior=lambda self, scale: dist.Normal(jnp.ones(self.count - 1), 1.0).to_event(1),
+        prior=lambda self, scale: self._weight_prior(scale),
         active=lambda self: self.count > 1,
     )
     _: KW_ONLY  # the fields below have no default, those above have
@@ -48,9 +48,15 @@ class Common(AbstractComponent):
     series: str | None = eqx.field(static=True)
 
     def __init__(self, component: AbstractComponent, *, weights: Sequence[float] | Any = None, name: str | None = None):
-        self.component, self.free_weights = component, weights
+        self.component, self.weights = component, weights
         self.count = 1 if weights is None else np.shape(weights)[-1] + 1
         self.name, self.series = component.name if name is None else name, ""
+
+    def _weight_prior(self, scale: Any) -> dist.Distribution:
+        """Of the size of the series' ratio to the first, in which the component is measured."""
+        sizes = jnp.broadcast_to(jnp.asarray(scale, float), (self.count,))
+        ratio = sizes[1:] / sizes[0]
+        return dist.Normal(ratio, ratio).to_event(1)
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -70,7 +76,7 @@ class Common(AbstractComponent):
     def bind(self, binding: Binding) -> "Common":
         """The shared component tied to the data, with a weight for each series."""
         count = len(binding.series)
-        if self.free_weights is not None and self.count != count:
+        if self.weights is not None and self.count != count:
             raise ValueError(f"{self.name} has {self.count - 1} weights but there are {count} series: give {count - 1}")
         return with_fields(self, component=self.component.bind(binding), count=count)
 
@@ -90,9 +96,9 @@ class Common(AbstractComponent):
         """The row with which the block enters the first series."""
         return self.component.loading(step)
 
-    def weights(self, num_series: int, column: int | None) -> Float[Array, " series"]:
+    def series_weights(self, num_series: int, column: int | None) -> Float[Array, " series"]:
         """How strongly the component enters each series."""
         del column
         if self.count == 1:
             return jnp.ones(num_series)
-        return jnp.concatenate([jnp.ones(1, self.free_weights.dtype), self.free_weights])
+        return jnp.concatenate([jnp.ones(1, self.weights.dtype), self.weights])

@@ -89,7 +89,7 @@ class AbstractComponent(Addable):
         """States that are constants of interest (coefficients), reported beside the parameters."""
         return ()
 
-    def weights(self, num_series: int, column: int | None) -> Float[Array, " series"]:
+    def series_weights(self, num_series: int, column: int | None) -> Float[Array, " series"]:
         """How strongly the component enters each series."""
         return jnp.ones(1) if column is None else jnp.where(jnp.arange(num_series) == column, 1.0, 0.0)
 

@@ -43,7 +43,15 @@ class Structural(AbstractLinearGaussian, Addable):
         names = [c.name for c in components] + ([observation.name] if observation is not None else [])
         unique(names, "component")
         self.components, self.observation = tuple(components), observation
-        self.series_names = ("y",)
+        self.series_names = self._implied_series()
+
+    def _implied_series(self) -> tuple[str, ...]:
+        """The series, as far as the terms tell before data are seen."""
+        named = tuple(dict.fromkeys(c.series for c in self.components if c.series))
+        count = max(getattr(term, "count", 1) for term in (*self.components, self.observation))
+        if len(named) >= count:
+            return named or ("y",)
+        return ("y",) if count == 1 else tuple(f"y{i}" for i in range(count))
 
     @property
     def state_names(self) -> tuple[str, ...]:
@@ -135,7 +143,7 @@ class Structural(AbstractLinearGaussian, Addable):
         column = self.series_names.index(component.series) if component.series else None
         if column is None and len(self.series_names) == 1:
             return component.loading(step)[None]
-        return component.weights(self.num_series, column)[:, None] * component.loading(step)[None]
+        return component.series_weights(self.num_series, column)[:, None] * component.loading(step)[None]
 
 
 def as_sum(*terms: Any) -> Structural:

@@ -5,6 +5,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 from numpyro.distributions import constraints
@@ -55,17 +56,19 @@ class Noise(AbstractObservation):
         if correlation is not None and not correlated:
             raise ValueError("a correlation belongs to correlated=True")
         self.scale, self.correlated, self.correlation, self.name = scale, correlated, correlation, name
-        self.count = 1
+        self.count = 1 if correlation is None else int(np.shape(correlation)[-1])
 
-    def _scale_prior(self, scale: float) -> dist.Distribution:
+    def _scale_prior(self, scale: Any) -> dist.Distribution:
         if self.count == 1:
             return dist.HalfNormal(scale)
-        return dist.HalfNormal(jnp.full(self.count, scale)).to_event(1)
+        return dist.HalfNormal(jnp.broadcast_to(jnp.asarray(scale), (self.count,))).to_event(1)
 
     def bind(self, binding: Binding) -> "Noise":
         """The term with one scale for each series; a single given scale serves them all."""
         count, scale = len(binding.series), self.scale
-        if scale is not None and count > 1 and self.count == 1:
+        if self.count not in (1, count):
+            raise ValueError(f"{self.name} has the correlations of {self.count} series but there are {count}")
+        if scale is not None and count > 1:
             if scale.ndim and scale.shape[-1] not in (1, count):
                 raise ValueError(f"{self.name} has {scale.shape[-1]} scales but there are {count} series")
             scale = jnp.broadcast_to(scale, (count,)) if scale.ndim < 2 else scale

@@ -1,0 +1,180 @@
+"""The search for a maximum on the unconstrained scale: points, climbs, curvature and what follows from it."""
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from scipy.optimize import minimize
+
+from ..core.parameters import parameters, unconstrain
+from .problem import Problem, first_values, scale_of
+
+NORMAL_95 = 1.959963984540054
+
+
+class Point(eqx.Module):
+    """A point of the search: all unconstrained values, and which elements are held at zero.
+
+    Attributes:
+        values: Unconstrained values by path.
+        zero: Path and place of each element that is held at zero; elements of scales only.
+    """
+
+    values: dict[str, Any]
+    zero: tuple[tuple[str, tuple[int, ...]], ...] = eqx.field(static=True, default=())
+
+    def held(self, path: str) -> np.ndarray:
+        """Which elements of a parameter are held at zero."""
+        mask = np.zeros(np.shape(self.values[path]), bool)
+        for name, place in self.zero:
+            if name == path:
+                mask[place] = True
+        return mask
+
+    @property
+    def free(self) -> np.ndarray:
+        """Positions of the flat vector that are searched."""
+        return np.flatnonzero(~np.concatenate([self.held(path).ravel() for path in sorted(self.values)]))
+
+    @property
+    def vector(self) -> Any:
+        """The values that are searched."""
+        return ravel_pytree(self.values)[0][self.free]
+
+    def moved(self, vector: Any) -> "Point":
+        """The same point with other searched values."""
+        flat, unravel = ravel_pytree(self.values)
+        return Point(unravel(flat.at[self.free].set(vector)), self.zero)
+
+    def natural(self, problem: Problem) -> dict[str, Any]:
+        """Natural values, exactly zero where held."""
+        found = problem.natural(self.values)
+        zero = {path for path, _ in self.zero}
+        return {p: jnp.where(self.held(p), 0.0, v) if p in zero else v for p, v in found.items()}
+
+
+class Run(NamedTuple):
+    """Where a climb ended."""
+
+    point: Point
+    value: float
+    result: Any
+
+
+def _objective(vector: Any, point: Point, problem: Problem) -> Any:
+    values = point.moved(vector).natural(problem)
+    return -problem.log_likelihood(values) - problem.log_prior(values)
+
+
+@eqx.filter_jit
+def _value_and_grad(vector: Any, point: Point, problem: Problem) -> Any:
+    return jax.value_and_grad(_objective)(vector, point, problem)
+
+
+@eqx.filter_jit
+def _hessian(vector: Any, point: Point, problem: Problem) -> Any:
+    problem = replace(problem, form="covariance")  # a square root has first derivatives only
+
+    def column(unit: Any) -> Any:
+        return jax.jvp(lambda v: jax.grad(_objective)(v, point, problem), (vector,), (unit,))[1]
+
+    return jax.lax.map(column, jnp.eye(vector.shape[0], dtype=vector.dtype))
+
+
+@eqx.filter_jit
+def value_at(values: Any, problem: Problem) -> Any:
+    """The objective at natural values."""
+    return -problem.log_likelihood(values) - problem.log_prior(values)
+
+
+def starting_points(problem: Problem, count: int, scale: Any, given: dict[str, Any] | None) -> list[Point]:
+    """The given values (or defaults), then draws from the priors (or default priors)."""
+    known = parameters(problem.model)
+    sizes = {p: scale_of(known[p], problem.model, scale) for p in problem.free}
+    starts = [first_values(problem, scale, given)]
+    for number in range(1, count):
+        keys = jax.random.split(jax.random.key(number), len(problem.free))
+        laws = {path: problem.priors.get(path, known[path].default_prior(sizes[path])) for path in problem.free}
+        draws = {path: laws[path].sample(k) for path, k in zip(problem.free, keys, strict=True)}
+        starts.append({path: jnp.broadcast_to(v, known[path].shape) for path, v in draws.items()})
+    return [Point(unconstrain(s, problem.supports)) for s in starts]
+
+
+def is_scale(parameter: Any) -> bool:
+    """Whether it is transformed element by element, and may be zero."""
+    return parameter.declaration.unit == "data"
+
+
+def climb(problem: Problem, point: Point, method: Any) -> Run:
+    """L-BFGS from one point."""
+    vector = point.vector
+
+    def function(x: np.ndarray):
+        value, gradient = jax.device_get(_value_and_grad(jnp.asarray(x, vector.dtype), point, problem))
+        if not np.isfinite(value) or not np.all(np.isfinite(gradient)):
+            return 1e15, np.zeros_like(x)
+        return float(value), np.asarray(gradient, float)
+
+    single = vector.dtype == jnp.float32
+    options = {
+        "maxiter": method.max_iterations,
+        "maxcor": 20,
+        "ftol": 1e-9 if single else 1e-15,
+        "gtol": 1e-4 if single else 1e-8,
+    }
+    found = minimize(function, np.asarray(vector, float), jac=True, method="L-BFGS-B", options=options)
+    value = float(found.fun) if found.fun < 1e15 else np.inf
+    return Run(point.moved(jnp.asarray(found.x, vector.dtype)), value, found)
+
+
+def polish(problem: Problem, point: Point, value: float):
+    """Newton's steps while they lower the objective: point, value, gradient, curvature."""
+    vector = point.vector
+    gradient = jax.device_get(_value_and_grad(vector, point, problem)[1])
+    hessian = np.asarray(jax.device_get(_hessian(vector, point, problem)), float)
+    for _ in range(3):
+        inverse = inverse_information(hessian)
+        if inverse is None:
+            break
+        trial = vector - jnp.asarray(inverse @ np.asarray(gradient, float), vector.dtype)
+        after, slope = jax.device_get(_value_and_grad(trial, point, problem))
+        if not after <= value + 1e-12 * abs(value) or np.max(np.abs(slope)) >= np.max(np.abs(gradient)):
+            break
+        vector, value, gradient = trial, float(after), slope
+        hessian = np.asarray(jax.device_get(_hessian(vector, point, problem)), float)
+    return point.moved(vector), float(value), gradient, hessian
+
+
+def inverse_information(hessian: np.ndarray) -> np.ndarray | None:
+    """The inverse, or None where the matrix is not positive definite."""
+    hessian = 0.5 * (hessian + hessian.T)
+    if not np.all(np.isfinite(hessian)) or np.linalg.eigvalsh(hessian)[0] <= 1e-10 * np.max(np.abs(hessian)):
+        return None
+    return np.linalg.inv(hessian)
+
+
+def spread(problem: Problem, point: Point, values: dict[str, Any], covariance: np.ndarray | None) -> tuple[dict, dict]:
+    """Standard errors by the delta method, and 95 % intervals, on the natural scale."""
+    errors = {p: np.full(np.shape(v), np.nan) for p, v in values.items()}
+    intervals = {p: np.full((2, *np.shape(v)), np.nan) for p, v in values.items()}
+    if covariance is None:
+        return errors, intervals
+    vector = point.vector
+    jacobian = jax.jacobian(lambda v: point.moved(v).natural(problem))(vector)
+    half = NORMAL_95 * np.sqrt(np.diag(covariance))
+    ends = [point.moved(vector + jnp.asarray(sign * half, vector.dtype)).natural(problem) for sign in (-1, 1)]
+    for path, j in jacobian.items():
+        rows = np.asarray(j, float).reshape(-1, vector.shape[0])
+        variance = np.einsum("ij,jk,ik->i", rows, covariance, rows)
+        held = point.held(path) if any(p == path for p, _ in point.zero) else False
+        errors[path] = np.where(held, np.nan, np.sqrt(np.maximum(variance, 0.0)).reshape(np.shape(values[path])))
+        one_by_one = np.all(np.count_nonzero(rows, axis=1) <= 1)
+        low, high = [np.asarray(e[path], float) for e in ends]
+        if not one_by_one:
+            low, high = values[path] - NORMAL_95 * errors[path], values[path] + NORMAL_95 * errors[path]
+        intervals[path] = np.where(held, np.nan, np.stack([low, high]))
+    return errors, intervals
