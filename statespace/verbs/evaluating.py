@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from ..data import Series
 from ..diagnostics import crps_ensemble
 from ..inference.maximum_likelihood import MaximumLikelihood
 from ..results import Fitted
@@ -118,24 +117,26 @@ def backtest(
     observed = prepared.transform.inverse(prepared.series.observed)[:, 0]
     points = _origins(origins, len(observed), horizon, season)
     method = MaximumLikelihood() if method is None else method
+    series = prepared.series
+    y = pd.Series(observed, series.index, name=series.names[0])
+    x = None if series.inputs is None else pd.DataFrame(series.inputs, series.index, columns=list(series.input_names))
     rows, last = [], None
     for number, point in enumerate(tqdm(points, desc="backtest", disable=not progress)):
-        early = _rows(data, prepared.series, 0, point)
-        past = None if inputs is None else _rows(inputs, prepared.series, 0, point)
-        step_key = jax.random.fold_in(key, number)
+        fit_key, path_key = jax.random.split(jax.random.fold_in(key, number))
+        early = y.where(np.arange(len(y)) < point)  # of one length, so that all refits share their compiled functions
         last = fit(
-            model,
-            early,
-            method,
-            inputs=past,
-            transform=transform,
-            start=last,
-            key=step_key,
-            progress=False,
-            **options,
+            model, early, method, inputs=x, transform=transform, start=last, key=fit_key, progress=False, **options
         )
-        coming = None if inputs is None else _rows(inputs, prepared.series, point, point + horizon)
-        ahead = forecast(last, horizon=horizon, inputs=coming, num_samples=num_samples, key=step_key)
+        past, coming = (None, None) if x is None else (x[:point], x[point : point + horizon])
+        ahead = forecast(
+            last,
+            y[:point],
+            horizon=horizon,
+            past_inputs=past,
+            inputs=coming,
+            num_samples=num_samples,
+            key=path_key,
+        )
         naive = observed[point - season + np.arange(horizon) % season]
         rows.append(_scores(ahead, observed[point : point + horizon], naive))
     return _table(rows, horizon)
@@ -155,12 +156,6 @@ def _origins(origins: int | Sequence[int], length: int, horizon: int, season: in
                 f"origins lie between {max(season, 2)} and {length - horizon}"
             )
     return points
-
-
-def _rows(table: Any, series: Series, start: int, stop: int) -> Any:
-    if hasattr(table, "iloc"):
-        return table.loc[series.index[start:stop]] if len(table) != series.length else table.iloc[start:stop]
-    return table[start:stop]
 
 
 def _scores(ahead: Any, actual: np.ndarray, naive: np.ndarray) -> dict[str, np.ndarray]:

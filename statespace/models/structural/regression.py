@@ -141,14 +141,15 @@ class Intervention(AbstractComponent):
         effect[t] = beta 1(t = date)   (pulse)      or      beta 1(t >= date)   (step)
 
     Args:
-        at: Date of the event (anything the data's index can look up), or the position of its stamp.
+        at: Date of the event (anything the data's index can look up), or the position of its stamp in the first
+            data that the model sees; in other data it stays at that date.
         kind: `"step"` or `"pulse"`.
         initial: Law of the effect (a prior); diffuse when left out.
         name: The component's name.
         series: The series it enters; each series gets its own copy when left out.
 
     Raises:
-        ValueError: If kind is unknown, or (once data are seen) the date lies outside the series.
+        ValueError: If kind is unknown, or the date lies outside the first data that the model sees.
 
     Example:
         >>> Intervention("1983-02", name="law").full_names()
@@ -160,6 +161,7 @@ class Intervention(AbstractComponent):
     start: InitialLaw | None
     position: Int[Array, ""] | None
     at: Any = eqx.field(static=True)
+    found: bool = eqx.field(static=True)
     kind: str = eqx.field(static=True)
     name: str = eqx.field(static=True)
     series: str | None = eqx.field(static=True)
@@ -177,6 +179,7 @@ class Intervention(AbstractComponent):
             raise ValueError(f"kind is 'step' or 'pulse', got {kind!r}")
         self.at, self.kind, self.name, self.series = at, kind, name, series
         self.position = jnp.asarray(at) if isinstance(at, int) else None
+        self.found = False
         self.start = check_initial(initial, 1, name)
 
     @property
@@ -190,16 +193,21 @@ class Intervention(AbstractComponent):
         return self.full_names()
 
     def bind(self, binding: Binding) -> "Intervention":
-        """The component tied to the position of its date; raises ValueError if that is not in the series."""
-        if binding.index is None:
+        """The component tied to the position of its date; raises ValueError if the first data do not have it."""
+        index = binding.index
+        if index is None:
             return self
-        position = self.at if isinstance(self.at, int) else _locate(self.at, binding.index, self.name)
-        if not 0 <= position < len(binding.index):
-            raise ValueError(
-                f"{self.name} is at {self.at}, which is outside the {len(binding.index)} stamps of the data"
-            )
+        if self.found:  # the date is known, and may lie before or after these data
+            position, at = int(index.searchsorted(self.at)), self.at
+            here = position < len(index) and index.searchsorted(self.at, side="right") > position
+            position = len(index) if self.kind == "pulse" and not here else position
+        else:
+            position = self.at if isinstance(self.at, int) else _locate(self.at, index, self.name)
+            if not 0 <= position < len(index):
+                raise ValueError(f"{self.name} is at {self.at}, which is outside the {len(index)} stamps of the data")
+            at = index[position]
         with jax.ensure_compile_time_eval():  # a constant, also inside a NumPyro program that is being traced
-            return with_fields(self, position=jnp.asarray(position))
+            return with_fields(self, position=jnp.asarray(position), at=at, found=True)
 
     def initial_law(self, step: Step) -> InitialLaw:
         """The law of the block at the first stamp."""
