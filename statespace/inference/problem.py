@@ -15,6 +15,8 @@ from ..core.parameters import batch_shape, check_paths, constrain, is_traced, lo
 from ..core.step import Step, make_steps
 from . import kalman
 
+_ELEMENTS = object()  # stands for the series of a term that observes all of them
+
 
 class Problem(eqx.Module):
     """A model with unknown parameters, and the data they are to be learned from.
@@ -136,6 +138,9 @@ def make_problem(
     fixed = dict(fixed or {})
     check_paths(fixed, parameters(model), "fixed")
     shapes = {path: p.shape for path, p in parameters(model).items()}
+    for path, v in fixed.items():
+        if np.shape(v) not in ((), shapes[path]):
+            raise ValueError(f"{path} has shape {np.shape(v)}, expected {shapes[path]}")
     model = replace(model, {path: jnp.broadcast_to(jnp.asarray(v), shapes[path]) for path, v in fixed.items()})
     check_values(model)
     free = tuple(path for path, p in parameters(model).items() if path not in fixed and not p.is_off)
@@ -251,10 +256,10 @@ def scale_of(parameter: Any, model: Any, scale: Any) -> Any:
     if scale.size == 1:
         return float(scale.reshape(()))
     names = getattr(model, "series_names", ())
-    series = getattr(parameter.owner, "series", None)
+    series = getattr(parameter.owner, "series", _ELEMENTS)
     if series in names:
         return float(scale[names.index(series)])
-    if series == "" or parameter.shape == scale.shape:  # shared by the series, or an element for each
+    if series == "" or (series is _ELEMENTS and parameter.shape == scale.shape):  # shared, or an element for each
         return scale
     return float(scale[0] if names else np.mean(scale))  # inside a shared component: it has the first one's unit
 

@@ -14,6 +14,7 @@ import numpy as np
 from . import structural
 from .initial import InitialLaw
 from .linear import LinearGaussian
+from .structural.regression import as_text
 
 _CLASSES = {
     cls.__name__: cls
@@ -51,7 +52,9 @@ def describe(value: Any) -> Any:
         return {"tuple": [describe(item) for item in value]}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    return str(value)  # a date: the index looks it up again by its text
+    if isinstance(value, np.generic):
+        return value.item()
+    return as_text(value)
 
 
 def rebuild(data: Any) -> Any:

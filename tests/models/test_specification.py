@@ -63,7 +63,7 @@ def test_a_specification_comes_back_whole(model):
     [
         MONTHS, HOURS, DAYS, DAYS.tz_localize("Europe/Paris"), DAYS + pd.Timedelta(hours=12), MONTHS.to_period("M"),
         QUARTERS,
-        pytest.param(WEEKS, marks=pytest.mark.xfail(strict=True, reason="an index of weeks cannot read a week's text")),
+        WEEKS,
     ],
     ids=lambda index: index.freqstr,
 )  # fmt: skip
@@ -73,7 +73,6 @@ def test_a_date_comes_back_as_text_that_finds_the_same_stamp(index):
     assert int(bound(again + Noise(), index=index).components[0].position) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="integers of NumPy warn in static fields, and come back as text")
 @pytest.mark.parametrize(
     "make",
     [

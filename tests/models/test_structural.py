@@ -166,7 +166,7 @@ def test_what_is_no_component_cannot_be_added(other):
         (lambda: Cycle(damping=0.9, damped=False), "not damped has damping 1"),
         (lambda: AutoRegressive(2, [0.5]), r"needs 2 coefficients, got shape \(1,\)"),
         (lambda: Regression([]), "at least one input column"),
-        (lambda: Regression(["a", "a"]), "input column 'a' occurs twice"),
+        (lambda: Regression(["a", "a"]), "reads each input column once, got 'a', 'a'"),
         (lambda: LocalLevel(initial=InitialLaw.known([1.0, 2.0])), "level has 1 states but its initial law has 2"),
         (lambda: Seasonal(4, initial=InitialLaw.known([1.0])), "seasonal4 has 3 states but its initial law has 1"),
     ],

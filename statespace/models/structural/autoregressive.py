@@ -1,5 +1,6 @@
 """Stationary autoregressions."""
 
+import operator
 from dataclasses import KW_ONLY
 from typing import Any
 
@@ -33,6 +34,7 @@ class AutoRegressive(AbstractComponent):
         series: The series it enters; each series gets its own copy when left out.
 
     Raises:
+        TypeError: If the order is not a whole number.
         ValueError: If the order is below 1, or the coefficients are not `order` of them.
 
     Example:
@@ -62,6 +64,7 @@ class AutoRegressive(AbstractComponent):
         name: str = "ar",
         series: str | None = None,
     ):
+        order = operator.index(order)
         if order < 1:
             raise ValueError(f"an autoregression has order 1 or more, got {order}")
         if coefficients is not None and np.shape(coefficients)[-1:] != (order,):

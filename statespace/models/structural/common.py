@@ -27,6 +27,10 @@ class Common(AbstractComponent):
         weights: Weights of the second and later series, shape (series - 1,). Left out: unknown.
         name: The name; the component's own when left out.
 
+    Raises:
+        TypeError: If it is not one component.
+        ValueError: If the component belongs to one series, or the number of weights is wrong.
+
     Example:
         >>> from statespace.models.structural.trend import LocalLevel
         >>> Common(LocalLevel(name="common_level")).full_names()
@@ -48,6 +52,12 @@ class Common(AbstractComponent):
     series: str | None = eqx.field(static=True)
 
     def __init__(self, component: AbstractComponent, *, weights: Sequence[float] | Any = None, name: str | None = None):
+        if not isinstance(component, AbstractComponent):
+            raise TypeError(f"Common shares one component, got {type(component).__name__}")
+        if component.series:
+            raise ValueError(f"{component.name} belongs to series {component.series!r}: leave series= out to share it")
+        if weights is not None and np.ndim(weights) == 0:
+            raise ValueError(f"weights has one element for each series after the first, such as [2.0]; got {weights}")
         self.component, self.weights = component, weights
         self.count = 1 if weights is None else np.shape(weights)[-1] + 1
         self.name, self.series = component.name if name is None else name, ""

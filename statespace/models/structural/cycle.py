@@ -6,11 +6,12 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 from numpyro.distributions import constraints
 
-from ...core.parameters import Unknown, param
+from ...core.parameters import Unknown, is_traced, param
 from ...core.step import Step
 from ..initial import InitialLaw
 from .component import AbstractComponent, Binding, check_initial, check_regular
@@ -34,7 +35,8 @@ class Cycle(AbstractComponent):
         series: The series it enters; each series gets its own copy when left out.
 
     Raises:
-        ValueError: If the bounds are not 2 <= lower < upper, or damping is given together with damped=False.
+        ValueError: If the bounds are not 2 <= lower < upper, the period lies outside them, damping is 1 or more,
+            or damping is given together with damped=False.
 
     Example:
         >>> Cycle().full_names()
@@ -76,6 +78,13 @@ class Cycle(AbstractComponent):
             raise ValueError(f"period_bounds must satisfy 2 <= lower < upper, got {period_bounds}")
         if damping is not None and not damped:
             raise ValueError("a cycle that is not damped has damping 1: leave damping out, or set damped=True")
+        if damping is not None and not is_traced(damping) and np.any(np.asarray(damping) >= 1):
+            raise ValueError(f"a stationary cycle has damping below 1, got {damping}: for damping 1 set damped=False")
+        if period is not None and not is_traced(period) and not np.all((lower <= period) & (period <= upper)):
+            raise ValueError(
+                f"{name} has period {period}, outside period_bounds={period_bounds}: give bounds that contain it"
+            )
+        damped = bool(damped)
         self.period, self.damping, self.scale = period, damping, scale
         self.period_bounds, self.damped = (float(lower), float(upper)), damped
         self.name, self.series = name, series

@@ -42,6 +42,7 @@ class Structural(AbstractLinearGaussian, Addable):
     def __init__(self, components: tuple[AbstractComponent, ...], observation: Noise | None = None):
         names = [c.name for c in components] + ([observation.name] if observation is not None else [])
         unique(names, "component")
+        unique([name for component in components for name in component.full_names()], "state")
         self.components, self.observation = tuple(components), observation
         self.series_names = self._implied_series()
 
@@ -86,6 +87,8 @@ class Structural(AbstractLinearGaussian, Addable):
         """The model tied to the data's columns and dates, components copied where each series owns one."""
         if self.observation is None:
             raise ValueError("no term observes: add Noise() to the sum (Noise(scale=0.0) if there is none)")
+        if not self.components:
+            raise ValueError("the sum has no component: add one, such as LocalLevel() (scale=0.0 for a constant)")
         components: list[AbstractComponent] = []
         for component in self.components:
             if component.series and component.series not in binding.series:

@@ -66,8 +66,9 @@ class Noise(AbstractObservation):
     def bind(self, binding: Binding) -> "Noise":
         """The term with one scale for each series; a single given scale serves them all."""
         count, scale = len(binding.series), self.scale
-        if self.count not in (1, count):
-            raise ValueError(f"{self.name} has the correlations of {self.count} series but there are {count}")
+        if self.correlation is not None and self.correlation.shape[-1] != count:
+            size = self.correlation.shape[-1]
+            raise ValueError(f"{self.name} has the correlations of {size} series but there are {count}")
         if scale is not None and count > 1:
             if scale.ndim and scale.shape[-1] not in (1, count):
                 raise ValueError(f"{self.name} has {scale.shape[-1]} scales but there are {count} series")

@@ -1,5 +1,6 @@
 """Effects of input columns and of known events."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from typing import Any, Literal
@@ -7,6 +8,7 @@ from typing import Any, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, Float, Int
 from numpyro.distributions import constraints
@@ -14,7 +16,7 @@ from numpyro.distributions import constraints
 from ...core.parameters import Unknown, param, with_fields
 from ...core.step import Step
 from ..initial import InitialLaw
-from .component import AbstractComponent, Binding, check_initial, unique
+from .component import AbstractComponent, Binding, check_initial
 
 
 class Regression(AbstractComponent):
@@ -68,13 +70,14 @@ class Regression(AbstractComponent):
         name: str = "regression",
         series: str | None = None,
     ):
-        columns = (columns,) if isinstance(columns, str) else tuple(columns)
+        columns = (columns,) if isinstance(columns, str) else tuple(map(str, columns))
         if not columns:
             raise ValueError("a regression needs at least one input column")
-        unique(columns, "input column")
+        if len(set(columns)) < len(columns):
+            raise ValueError(f"a regression reads each input column once, got {', '.join(map(repr, columns))}")
         if scale is not None and not time_varying:
             raise ValueError("scale belongs to time_varying=True; constant coefficients have none")
-        self.scale, self.columns, self.time_varying = scale, columns, time_varying
+        self.scale, self.columns, self.time_varying = scale, columns, bool(time_varying)
         self.positions, self.input_scale = None, None
         self.name, self.series = name, series
         self.start = check_initial(initial, len(columns), name)
@@ -177,6 +180,8 @@ class Intervention(AbstractComponent):
     ):
         if kind not in ("step", "pulse"):
             raise ValueError(f"kind is 'step' or 'pulse', got {kind!r}")
+        if isinstance(at, (np.integer, np.datetime64)):
+            at = int(at) if isinstance(at, np.integer) else str(at)
         self.at, self.kind, self.name, self.series = at, kind, name, series
         self.position = jnp.asarray(at) if isinstance(at, int) else None
         self.found = False
@@ -205,7 +210,7 @@ class Intervention(AbstractComponent):
             position = self.at if isinstance(self.at, int) else _locate(self.at, index, self.name)
             if not 0 <= position < len(index):
                 raise ValueError(f"{self.name} is at {self.at}, which is outside the {len(index)} stamps of the data")
-            at = index[position]
+            at = as_text(index[position])
         with jax.ensure_compile_time_eval():  # a constant, also inside a NumPyro program that is being traced
             return with_fields(self, position=jnp.asarray(position), at=at, found=True)
 
@@ -232,9 +237,18 @@ class Intervention(AbstractComponent):
         return jnp.where(reached, 1.0, 0.0)[None]
 
 
+def as_text(stamp: Any) -> Any:
+    """A stamp as an index can look it up again: a number, or the text of a date or of a period's first day."""
+    stamp = stamp.item() if isinstance(stamp, np.number) else stamp
+    return stamp if isinstance(stamp, int | float) else str(stamp).split("/")[0]
+
+
 def _locate(at: Any, index: Any, name: str) -> int:
-    try:
+    with contextlib.suppress(KeyError):
         found = index.get_loc(at)
-    except KeyError:
-        raise ValueError(f"{name} is at {at!r}, which is not a stamp of the data") from None
-    return int(found.start if isinstance(found, slice) else found)
+        return int(found.start if isinstance(found, slice) else found)
+    with contextlib.suppress(KeyError, ValueError, TypeError):  # an index of weeks looks up no text, but can place it
+        first, after = (int(index.searchsorted(at, side=side)) for side in ("left", "right"))
+        if after > first:
+            return first
+    raise ValueError(f"{name} is at {at!r}, which is not a stamp of the data")

@@ -1,6 +1,7 @@
 """Seasonal patterns of any period."""
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from typing import Any, Literal
@@ -146,7 +147,7 @@ def _harmonics(period: float, chosen: int | Sequence[int] | None) -> tuple[int, 
     most = math.floor(period / 2)
     if chosen is None:
         chosen = most
-    found = tuple(range(1, chosen + 1)) if isinstance(chosen, int) else tuple(sorted(set(chosen)))
+    found = tuple(range(1, chosen + 1)) if isinstance(chosen, int | np.integer) else tuple(sorted(set(map(operator.index, chosen))))
     if not found or found[0] < 1 or found[-1] > most:
         raise ValueError(f"harmonics of period {period:g} are 1 to {most}, got {chosen}")
     return found
