@@ -39,7 +39,7 @@ from .models.structural import (
     Seasonal,
     Structural,
 )
-from .results import ConvergenceWarning, Filtered, Fitted, Forecast, Smoothed
+from .results import ConvergenceWarning, Filtered, Fitted, Forecast, PanelFit, Smoothed
 from .verbs import (
     append,
     backtest,
@@ -90,6 +90,7 @@ __all__ = [
     "Log",
     "MaximumLikelihood",
     "Noise",
+    "PanelFit",
     "Regression",
     "Seasonal",
     "Smoothed",

@@ -1,6 +1,7 @@
 """A model and data as arrays, ready for any way of fitting: the log-likelihood and the log-posterior."""
 
 from collections.abc import Mapping
+from dataclasses import replace as replace_fields
 from typing import Any
 
 import equinox as eqx
@@ -31,6 +32,7 @@ class Problem(eqx.Module):
         diffuse_steps: Length of the diffuse phase.
         complete: Whether nothing is missing.
         form: How the filter carries its covariance; see `Kalman`.
+        panel: The stacked problems of several series that share the parameters (`panel.joined`), or None.
     """
 
     model: Any
@@ -42,6 +44,7 @@ class Problem(eqx.Module):
     diffuse_steps: int = eqx.field(static=True)
     complete: bool = eqx.field(static=True)
     form: str = eqx.field(default="auto", static=True)
+    panel: "Problem | None" = None
 
     @property
     def supports(self) -> dict[str, Any]:
@@ -73,7 +76,13 @@ class Problem(eqx.Module):
 
     def log_likelihood(self, values: Mapping[str, Array]) -> Float[Array, ""]:
         """The log-likelihood at natural values."""
-        return jnp.sum(self.terms(values))
+        if self.panel is None:
+            return jnp.sum(self.terms(values))
+        return jnp.sum(jax.lax.map(lambda member: member.log_likelihood(values), self.panel))
+
+    def with_form(self, form: str) -> "Problem":
+        """The same with the covariance carried in another form."""
+        return replace_fields(self, form=form, panel=None if self.panel is None else self.panel.with_form(form))
 
     def log_prior(self, values: Mapping[str, Array]) -> Float[Array, ""]:
         """The log prior density at natural values; 0 without priors."""

@@ -1,6 +1,5 @@
 """The search for a maximum on the unconstrained scale: points, climbs, curvature and what follows from it."""
 
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -77,7 +76,7 @@ def _value_and_grad(vector: Any, point: Point, problem: Problem) -> Any:
 
 @eqx.filter_jit
 def _hessian(vector: Any, point: Point, problem: Problem) -> Any:
-    problem = replace(problem, form="covariance")  # a square root has first derivatives only
+    problem = problem.with_form("covariance")  # a square root has first derivatives only
 
     def column(unit: Any) -> Any:
         return jax.jvp(lambda v: jax.grad(_objective)(v, point, problem), (vector,), (unit,))[1]

@@ -4,6 +4,7 @@ from .filtered import Filtered
 from .fitted import ConvergenceWarning, Fitted, Status
 from .forecast import Forecast
 from .labels import labelled_draws, labelled_paths, labelled_simulation, labelled_values
+from .panel import PanelFit
 from .priors import Priors
 from .smoothed import Smoothed
 from .storage import load, save
@@ -13,6 +14,7 @@ __all__ = [
     "Filtered",
     "Fitted",
     "Forecast",
+    "PanelFit",
     "Priors",
     "Smoothed",
     "Status",

@@ -1,5 +1,6 @@
 """Fits on disk: one netCDF or Zarr file, written whole or not at all."""
 
+import json
 import os
 import tempfile
 from collections.abc import Callable
@@ -9,12 +10,13 @@ from typing import Any
 import xarray as xr
 
 from .fitted import Fitted
+from .panel import PanelFit
 from .records import from_record, to_record
 
 _FORMAT = "statespace fit 1"
 
 
-def save(fitted: Fitted, path: str | os.PathLike) -> None:
+def save(fitted: Fitted | PanelFit, path: str | os.PathLike) -> None:
     """Write a fit to a `.nc` (netCDF) or `.zarr` path; an earlier one is replaced once the new one is complete.
 
     The groups of `to_datatree` are for everyone; the group `statespace` holds what `load` needs besides.
@@ -34,7 +36,7 @@ def save(fitted: Fitted, path: str | os.PathLike) -> None:
     folder = path.absolute().parent
     if not folder.is_dir():
         raise FileNotFoundError(f"the folder {folder} does not exist: create it first")
-    tree = to_record(fitted)
+    tree = _panel_record(fitted.members) if isinstance(fitted, PanelFit) else to_record(fitted)
     tree.attrs["format"] = _FORMAT
     with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as scratch:
         made = Path(scratch) / path.name
@@ -42,7 +44,15 @@ def save(fitted: Fitted, path: str | os.PathLike) -> None:
         _swap(made, path, Path(scratch) / "old")
 
 
-def load(path: str | os.PathLike, build: Callable[[str], Any]) -> Fitted:
+def _panel_record(members: dict[str, Fitted]) -> xr.DataTree:
+    """One group for each member, numbered, since a name may hold what a path may not."""
+    parts = {f"member{i}": to_record(member) for i, member in enumerate(members.values())}
+    tree = xr.DataTree(children=parts)
+    tree.attrs["members"] = json.dumps(list(members))
+    return tree
+
+
+def load(path: str | os.PathLike, build: Callable[[str], Any]) -> Fitted | PanelFit:
     """Read a fit that `save` wrote.
 
     Args:
@@ -60,10 +70,15 @@ def load(path: str | os.PathLike, build: Callable[[str], Any]) -> Fitted:
     if tree.attrs.get("format") != _FORMAT:
         raise ValueError(f"{path} is not a fit saved by statespace (or by another version of its format)")
     try:
-        fields = from_record(tree)
+        if "members" in tree.attrs:
+            names = json.loads(tree.attrs["members"])
+            parts = [from_record(tree.children[f"member{i}"]) for i in range(len(names))]
+        else:
+            names, parts = None, [from_record(tree)]
     except (KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{path} is incomplete or damaged and cannot be restored: {error}") from None
-    return Fitted(model=build(fields["specification"]), **fields)
+    found = [Fitted(model=build(fields["specification"]), **fields) for fields in parts]
+    return found[0] if names is None else PanelFit(dict(zip(names, found, strict=True)))
 
 
 def _write(tree: xr.DataTree, path: Path) -> None:

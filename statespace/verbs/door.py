@@ -24,8 +24,10 @@ class Prepared(NamedTuple):
     transform: Transform
 
 
-def prepare(model: Any, data: Any, *, inputs: Any = None, times: Any = None, transform: Any = None) -> Prepared:
-    """Coerce the data, transform them, and tie the model to them.
+def prepare(
+    model: Any, data: Any, *, inputs: Any = None, times: Any = None, transform: Any = None, like: Series | None = None
+) -> Prepared:
+    """Coerce the data, transform them, and tie the model to them; by the names and input scales of `like`, if given.
 
     Raises:
         TypeError: If the model is not a state-space model, or the data are of a kind that cannot be read.
@@ -35,7 +37,7 @@ def prepare(model: Any, data: Any, *, inputs: Any = None, times: Any = None, tra
     series = as_series(data, inputs, times, input_columns=model.input_names)
     change = as_transform(transform).fit(series.observed)
     series = series.with_observed(change.forward(series.observed))
-    return Prepared(bind(model, series), series, change)
+    return Prepared(bind(model, series, like), series, change)
 
 
 def as_model(model: Any) -> AbstractStateSpace:
@@ -52,9 +54,10 @@ def as_model(model: Any) -> AbstractStateSpace:
     return model
 
 
-def bind(model: AbstractStateSpace, series: Series) -> AbstractStateSpace:
-    """Tie the model to the series' columns and dates."""
-    bound = model.bind(Binding(series.names, series.input_names, series.input_scale(), series.index, series.is_regular))
+def bind(model: AbstractStateSpace, series: Series, like: Series | None = None) -> AbstractStateSpace:
+    """Tie the model to the series' columns and dates; by the names and input scales of another series, if given."""
+    like = series if like is None or len(like.names) != len(series.names) else like
+    bound = model.bind(Binding(like.names, series.input_names, like.input_scale(), series.index, series.is_regular))
     if bound.num_series != len(series.names):
         raise ValueError(f"the model observes {bound.num_series} series but the data have {len(series.names)}")
     return bound

@@ -11,7 +11,7 @@ from ..data import append_series, join_series
 from ..inference import analysis
 from ..inference.kalman import Kalman
 from ..inference.problem import batch_shape
-from ..results import Filtered, Fitted, Smoothed, labelled_draws, labelled_paths
+from ..results import Filtered, Fitted, PanelFit, Smoothed, labelled_draws, labelled_paths
 from .door import (
     Prepared,
     as_model,
@@ -28,6 +28,7 @@ from .door import (
     values_of,
 )
 from .law import law_of
+from .panel import for_each_member, is_panel
 
 _MOST_DRAWS = 400
 
@@ -64,6 +65,9 @@ def log_likelihood(
 
     Reference: Durbin and Koopman (2012), sections 7.2.1 and 7.2.2.
     """
+    if is_panel(data) or isinstance(model, PanelFit):  # independent given the parameters
+        each = for_each_member(log_likelihood)(model, data, method, inputs=inputs, times=times)
+        return sum(each.values())
     if isinstance(model, Fitted):
         return _fit_log_likelihood(model, *_prepare(model, data, method, inputs, times, "log_likelihood"))
     model = as_model(model)
@@ -96,6 +100,7 @@ def compiled_log_likelihood(problem: Any, values: dict[str, Any]) -> Any:
     return problem.log_likelihood(values)
 
 
+@for_each_member
 def filter(
     model: Any, data: Any = None, method: Kalman | None = None, *, inputs: Any = None, times: Any = None
 ) -> Filtered:
@@ -230,6 +235,7 @@ def append(filtered: Filtered, data: Any, *, inputs: Any = None, times: Any = No
     )
 
 
+@for_each_member
 def smooth(
     model: Any, data: Any = None, method: Kalman | None = None, *, inputs: Any = None, times: Any = None
 ) -> Smoothed:
@@ -291,6 +297,7 @@ def _as_jax(draws: dict[str, np.ndarray]) -> dict[str, Any]:
     return {path: jnp.asarray(v) for path, v in draws.items()}
 
 
+@for_each_member
 def sample_states(
     model: Any,
     data: Any = None,

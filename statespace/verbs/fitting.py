@@ -13,12 +13,14 @@ from tqdm.auto import tqdm
 from ..inference import analysis
 from ..inference.maximum_likelihood import MAP, MaximumLikelihood, Optimum, maximise
 from ..inference.nuts import NUTS, Draws, sample
+from ..inference.panel import joined
 from ..inference.problem import Problem, merge_priors, parameters
 from ..models.specification import describe, rebuild
-from ..results import Fitted, Priors, Status
+from ..results import Fitted, PanelFit, Priors, Status
 from ..results import load as load_results
 from .door import Prepared, check_method, log_jacobian, prepare, problem_of
 from .filtering import compiled_log_likelihood
+from .panel import is_panel, members, share
 from .workers import over_draws
 
 _METHODS = (MaximumLikelihood, MAP, NUTS)
@@ -37,13 +39,14 @@ def fit(
     start: Any = None,
     key: Any = None,
     progress: bool = True,
-) -> Fitted:
+) -> Any:
     """Learn a model's unknown parameters from data.
 
     Args:
         model: A model; parameters with a value start there, unknown ones start from the data's scale. A scale
             given as exactly zero stays zero.
-        data: Series, (time,) or (time, series): pandas, xarray, NumPy or JAX. NaN is missing.
+        data: Series, (time,) or (time, series): pandas, xarray, NumPy or JAX. NaN is missing. Or a panel: a list of
+            series of any lengths, or a dictionary of them by name, which share the parameters.
         method: `MaximumLikelihood()` (the default), `MAP()` or `NUTS()`.
         inputs: Input columns, if the model reads any.
         times: Stamps of data that carry none.
@@ -56,7 +59,8 @@ def fit(
         progress: Whether to show a progress bar.
 
     Returns:
-        A `Fitted`: `summary()`, `to_arviz()`, and accepted wherever a model is.
+        A `Fitted`: `summary()`, `to_arviz()`, and accepted wherever a model is. Of a panel, a `PanelFit`: one for
+        each series.
 
     Raises:
         ValueError: If a path is unknown, a prior does not fit its parameter, or data and model do not fit.
@@ -77,15 +81,42 @@ def fit(
         raise ValueError("maximum likelihood uses no priors: leave priors= out, or use MAP() or NUTS()")
     if isinstance(method, NUTS) and key is None:
         raise ValueError("NUTS draws random numbers: pass key=jax.random.key(0) (any integer)")
-    prepared = prepare(model, data, inputs=inputs, times=times, transform=transform)
-    form = check_method(prepared.model, method.filter, "fit").form
-    scale = prepared.series.scale()
-    law = None if isinstance(method, MaximumLikelihood) else merge_priors(prepared.model, scale, priors)
-    problem = problem_of(prepared.model, prepared.series, fixed=fixed, priors=law, form=form)
-    warm = _warm(start, problem)
+    names, prepared = _prepared(model, data, inputs, times, transform)
+    form = check_method(prepared[0].model, method.filter, "fit").form
+    scale = _scale(prepared)
+    law = None if isinstance(method, MaximumLikelihood) else merge_priors(prepared[0].model, scale, priors)
+    problems = [problem_of(p.model, p.series, fixed=fixed, priors=law, form=form) for p in prepared]
+    whole = problems[0] if len(problems) == 1 else joined(problems)
+    warm = _warm(start, whole)
     if isinstance(method, NUTS):
-        return _sampled(prepared, problem, method, scale, key, progress, warm)
-    return _maximised(prepared, problem, method, scale, progress, warm)
+        key, use = jax.random.split(key)
+        draws = _draws(whole, method, scale, key, progress, warm)
+        keys = jax.random.split(use, len(problems))
+        passes = zip(prepared, problems, keys, strict=True)
+        found = [_sampled(part, problem, draws, method, k, progress) for part, problem, k in passes]
+    else:
+        optimum = _optimum(whole, method, scale, progress, warm)
+        pairs = zip(prepared, problems, strict=True)
+        found = [_maximised(part, problem, optimum, method) for part, problem in pairs]
+    return found[0] if names is None else PanelFit(dict(zip(names, found, strict=True)))
+
+
+def _prepared(
+    model: Any, data: Any, inputs: Any, times: Any, transform: Any
+) -> tuple[list[str] | None, list[Prepared]]:
+    """The series of a panel and their names, or one series and None."""
+    if not is_panel(data):
+        return None, [prepare(model, data, inputs=inputs, times=times, transform=transform)]
+    parts = members(data)
+    names = list(parts)
+    pairs = zip(parts.values(), share(inputs, names, "inputs"), share(times, names, "times"), strict=True)
+    found: list[Prepared] = []
+    for y, x, t in pairs:  # the first one's names, input scales and transform serve all
+        first = found[0] if found else None
+        change = transform if first is None else first.transform
+        like = None if first is None else first.series
+        found.append(prepare(model, y, inputs=x, times=t, transform=change, like=like))
+    return names, found
 
 
 def default_priors(model: Any, data: Any, *, inputs: Any = None, times: Any = None, transform: Any = None) -> Priors:
@@ -109,11 +140,16 @@ def default_priors(model: Any, data: Any, *, inputs: Any = None, times: Any = No
         >>> list(ss.default_priors(ss.LocalLevel() + ss.Noise(), ss.datasets.nile()))
         ['level.scale', 'noise.scale']
     """
-    prepared = prepare(model, data, inputs=inputs, times=times, transform=transform)
-    return Priors(merge_priors(prepared.model, prepared.series.scale(), None))
+    _, prepared = _prepared(model, data, inputs, times, transform)
+    return Priors(merge_priors(prepared[0].model, _scale(prepared), None))
 
 
-def load(path: str | os.PathLike, *, model: Any = None) -> Fitted:
+def _scale(prepared: list[Prepared]) -> np.ndarray:
+    """A typical standard deviation of each series, the mean over a panel."""
+    return np.mean([part.series.scale() for part in prepared], axis=0)
+
+
+def load(path: str | os.PathLike, *, model: Any = None) -> Any:
     """Read a fit that was saved with `fitted.save(path)`: draws, diagnostics, data and model.
 
     Args:
@@ -147,7 +183,7 @@ def load(path: str | os.PathLike, *, model: Any = None) -> Fitted:
 def _warm(start: Any, problem: Problem) -> dict[str, Any] | None:
     if start is None:
         return None
-    if isinstance(start, Fitted):
+    if isinstance(start, Fitted | PanelFit):
         values = start.estimates
     elif isinstance(start, Mapping):
         values = dict(start)
@@ -183,14 +219,17 @@ def _common(prepared: Prepared, problem: Problem, model: Any) -> dict[str, Any]:
     }
 
 
-def _maximised(prepared: Prepared, problem: Problem, method: Any, scale: Any, progress: bool, warm: Any) -> Fitted:
+def _optimum(problem: Problem, method: Any, scale: Any, progress: bool, warm: Any) -> Optimum:
     with tqdm(total=method.num_starts, desc="maximising", disable=not progress, leave=False) as bar:
 
         def report(number: int, value: float) -> None:
             bar.update(1)
             bar.set_postfix_str(f"best of start {number + 1}: {-value:.4f}")
 
-        found = maximise(problem, method, scale, report, warm)
+        return maximise(problem, method, scale, report, warm)
+
+
+def _maximised(prepared: Prepared, problem: Problem, found: Optimum, method: Any) -> Fitted:
     values = {path: jnp.asarray(v) for path, v in found.values.items()}
     model = problem.at(values)
     mle = isinstance(method, MaximumLikelihood)
@@ -236,10 +275,7 @@ def _coefficients(problem: Problem, values: dict[str, Any], found: Optimum) -> d
     return {n: (float(mean[i]), float(np.sqrt(max(cov[i, i], 0.0)))) for n, i in zip(names, positions, strict=True)}
 
 
-def _sampled(
-    prepared: Prepared, problem: Problem, method: NUTS, scale: Any, key: Any, progress: bool, warm: Any
-) -> Fitted:
-    sample_key, pass_key = jax.random.split(key)
+def _draws(problem: Problem, method: NUTS, scale: Any, key: Any, progress: bool, warm: Any) -> Draws:
     total = method.num_warmup + method.num_samples
     with tqdm(total=total, desc=f"NUTS, {method.num_chains} chains", disable=not progress) as bar:
 
@@ -248,8 +284,11 @@ def _sampled(
             bar.update(done - bar.n)
             bar.set_postfix_str(f"{divergences} divergences" if divergences else "")
 
-        draws = sample(problem, method, scale, sample_key, report, warm)
-    pointwise, coefficients = _pointwise(prepared, problem, draws, pass_key, progress)
+        return sample(problem, method, scale, key, report, warm)
+
+
+def _sampled(prepared: Prepared, problem: Problem, draws: Draws, method: NUTS, key: Any, progress: bool) -> Fitted:
+    pointwise, coefficients = _pointwise(prepared, problem, draws, key, progress)
     means = {path: np.asarray(v.mean(axis=(0, 1))) for path, v in draws.values.items()}
     model = problem.at({path: jnp.asarray(v) for path, v in means.items()})
     return Fitted(

@@ -24,9 +24,11 @@ from .door import (
     values_of,
 )
 from .filtering import names_of
+from .panel import for_each_member
 from .workers import over_draws
 
 
+@for_each_member
 def forecast(
     model: Any,
     data: Any = None,

@@ -11,9 +11,11 @@ from ..inference import analysis
 from ..inference.problem import merge_priors
 from ..results import Fitted, labelled_values
 from .door import flat_draws, held_values, known_problem, prepare, problem_of
+from .panel import for_each_member
 from .workers import over_draws
 
 
+@for_each_member
 def prior_predictive(
     model: Any,
     data: Any,
@@ -73,6 +75,7 @@ def prior_predictive(
     return xr.Dataset({"y": made, **extra})
 
 
+@for_each_member
 def posterior_predictive(fitted: Fitted, *, num_samples: int | None = None, key: Any) -> xr.DataArray:
     """Replicated data: for each posterior draw, a path of the states given the data, and new noise.
 

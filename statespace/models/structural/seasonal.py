@@ -147,7 +147,8 @@ def _harmonics(period: float, chosen: int | Sequence[int] | None) -> tuple[int, 
     most = math.floor(period / 2)
     if chosen is None:
         chosen = most
-    found = tuple(range(1, chosen + 1)) if isinstance(chosen, int | np.integer) else tuple(sorted(set(map(operator.index, chosen))))
+    some = range(1, chosen + 1) if isinstance(chosen, int | np.integer) else set(map(operator.index, chosen))
+    found = tuple(sorted(some))
     if not found or found[0] < 1 or found[-1] > most:
         raise ValueError(f"harmonics of period {period:g} are 1 to {most}, got {chosen}")
     return found

@@ -1,0 +1,90 @@
+"""Verbs over a panel: a list, or a dictionary by name, of series of any lengths."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from ..data import Series
+from ..results import PanelFit
+
+_EACH = ("inputs", "past_inputs", "times")
+
+
+def is_panel(data: Any) -> bool:
+    """Whether data are several series rather than one: a dictionary, or a list of labelled series or arrays."""
+    if isinstance(data, PanelFit):
+        return True
+    if isinstance(data, Mapping) and not isinstance(data, xr.Dataset):
+        return True
+    kinds = (pd.Series, pd.DataFrame, xr.DataArray, xr.Dataset, np.ndarray, jax.Array, Series)
+    whole = isinstance(data, list | tuple) and len(data) > 0
+    return whole and all(isinstance(part, kinds) and getattr(part, "ndim", 1) != 0 for part in data)
+
+
+def members(data: Any) -> dict[str, Any]:
+    """The series of a panel by name: the dictionary's, else the series' own where they differ, else numbers.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    if isinstance(data, Mapping):
+        found = {str(name): part for name, part in data.items()}
+    else:
+        own = [getattr(part, "name", None) for part in data]
+        good = all(isinstance(name, str) for name in own) and len(set(own)) == len(own)
+        found = {str(own[i] if good else i): part for i, part in enumerate(data)}
+    if not found:
+        raise ValueError("the panel has no series: give a list of series, or a dictionary of them by name")
+    return found
+
+
+def share(value: Any, names: list[str], what: str) -> list[Any]:
+    """An argument for each member: one of each from a list or dictionary, or the same for all.
+
+    Raises:
+        ValueError: If a list or dictionary does not match the members.
+    """
+    if isinstance(value, Mapping) and not isinstance(value, xr.Dataset):
+        if set(map(str, value)) != set(names):
+            had, wanted = (", ".join(map(repr, found)) for found in (value, names))
+            raise ValueError(f"{what} has {had}, but the panel has {wanted}")
+        by_name = {str(name): part for name, part in value.items()}
+        return [by_name[name] for name in names]
+    if is_panel(value):
+        if len(value) != len(names):
+            raise ValueError(f"{what} has {len(value)} parts, but the panel has {len(names)} series: give one for each")
+        return list(value)
+    return [value] * len(names)
+
+
+def for_each_member(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """A verb of (model, data, ...) that, given a panel or the fit of one, returns its results by member."""
+
+    @functools.wraps(verb)
+    def call(model: Any, *args: Any, **options: Any) -> Any:
+        given = args[0] if args else options.get("data")
+        fitted = model if isinstance(model, PanelFit) else None
+        if fitted is None and not is_panel(given):
+            return verb(model, *args, **options)
+        parts = dict.fromkeys(fitted) if given is None and fitted is not None else members(given)
+        names = list(parts)
+        models = [model] * len(names) if fitted is None else [fitted[name] for name in names]
+        shared = {what: share(options[what], names, what) for what in _EACH if options.get(what) is not None}
+        keys = None if options.get("key") is None else jax.random.split(options["key"], len(names))
+        found = {}
+        for i, name in enumerate(names):
+            own = {**options, **{what: values[i] for what, values in shared.items()}}
+            own |= {} if keys is None else {"key": keys[i]}
+            if parts[name] is None:
+                found[name] = verb(models[i], **own)
+            else:
+                own.pop("data", None)
+                found[name] = verb(models[i], parts[name], *args[1:], **own)
+        return found
+
+    return call
