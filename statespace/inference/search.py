@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from scipy.optimize import minimize
 
 from ..core.parameters import parameters, unconstrain
 from .problem import Problem, first_values, scale_of
@@ -110,6 +109,8 @@ def is_scale(parameter: Any) -> bool:
 
 def climb(problem: Problem, point: Point, method: Any) -> Run:
     """L-BFGS from one point."""
+    from scipy.optimize import minimize  # slow to import
+
     vector = point.vector
 
     def function(x: np.ndarray):

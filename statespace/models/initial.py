@@ -9,7 +9,7 @@ from jax.scipy.linalg import block_diag
 from jaxtyping import Array, Float
 
 from ..core.linalg import psd_factor
-from ..core.riccati import solve_lyapunov
+from ..core.lyapunov import solve_lyapunov
 
 
 class InitialLaw(eqx.Module):

@@ -12,7 +12,7 @@ from statespace.core.constraints import (
     partial_autocorrelations,
     stationary,
 )
-from statespace.core.riccati import solve_lyapunov
+from statespace.core.lyapunov import solve_lyapunov
 
 ORDERS = [1, 2, 3, 4]
 transform = StationaryTransform()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from statespace.core import linalg
-from statespace.core.riccati import solve_lyapunov
+from statespace.core.lyapunov import solve_lyapunov
 
 CLOSE = dict(rtol=1e-12, atol=1e-12)
 
