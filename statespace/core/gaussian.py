@@ -28,8 +28,6 @@ class Element(NamedTuple):
         innovation: v = y - z'm - d, 0 where missing.
         variance: F, the innovation's variance (of P-infinity where diffuse), 1 where missing.
         gain: K, so that the filtered mean is m + K v.
-        second_gain: K1, the coefficient of 1/kappa in the gain of a diffuse element, 0 elsewhere in the phase.
-        finite: F of the finite part, where diffuse; else F again.
         present: Whether there was an observation; None where that is known throughout.
         diffuse: Whether it identified a diffuse direction; None after the diffuse phase.
     """
@@ -37,8 +35,6 @@ class Element(NamedTuple):
     innovation: Float[Array, ""]
     variance: Float[Array, ""]
     gain: Float[Array, " state"]
-    second_gain: Float[Array, " state"] | None
-    finite: Float[Array, ""]
     present: Bool[Array, ""] | None
     diffuse: Bool[Array, ""] | None
 
@@ -86,7 +82,7 @@ def update_element(
     after = Gaussian(
         belief.mean + gain * innovation, condition(belief.cov, gain, projected, z, h, variance, stable=stable)
     )
-    return after, Element(innovation, variance, gain, None, variance, present, None)
+    return after, Element(innovation, variance, gain, present, None)
 
 
 def update_element_diffuse(
@@ -116,7 +112,6 @@ def update_element_diffuse(
     variance_star = jnp.where(regular, finite, 1.0)
 
     diffuse_gain = matmul(belief.factor, direction) / variance_inf
-    second_gain = jnp.where(diffuse, (finite_projected - diffuse_gain * finite) / variance_inf, 0.0)
     gain = jnp.where(diffuse, diffuse_gain, jnp.where(regular, finite_projected / variance_star, 0.0))
     innovation = jnp.where(present, y - jnp.sum(z * belief.mean), 0.0)
 
@@ -129,7 +124,7 @@ def update_element_diffuse(
             belief.remaining - diffuse,
             belief.magnitude,
         ),
-        Element(innovation, jnp.where(diffuse, square, variance_star), gain, second_gain, finite, present, diffuse),
+        Element(innovation, jnp.where(diffuse, square, variance_star), gain, present, diffuse),
     )
 
 

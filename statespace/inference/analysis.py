@@ -120,16 +120,16 @@ class SmootherArrays(eqx.Module):
 @eqx.filter_jit
 def smoother_arrays(problem: Problem, values: dict[str, Array]) -> SmootherArrays:
     """Run filter and smoother and report everything."""
-    recursion, slots, run = problem.filtered(values)
-    smoothed = smooth(recursion, slots, run)
+    run = problem.augmented(values)
+    smoothed = smooth(run)
     component_mean, component_var = component_moments(problem.at(values), smoothed.mean, smoothed.cov, problem.steps)
     return SmootherArrays(
         smoothed.mean,
         smoothed.cov,
         component_mean,
         component_var,
-        *auxiliary_residuals(smoothed, slots),
-        *leave_one_out(recursion, slots, smoothed, problem.y),
+        *auxiliary_residuals(run, smoothed),
+        *leave_one_out(run, smoothed, problem.y),
     )
 
 
@@ -165,9 +165,9 @@ def draw_arrays(problem: Problem, draws: dict[str, Array], keys: Array, reported
 
     def one(xs):
         values, key = xs
-        recursion, slots, run = problem.filtered(values)
-        smoothed = smooth(recursion, slots, run)
-        loo, _, _ = leave_one_out(recursion, slots, smoothed, problem.y)
+        _, _, run = problem.filtered(values)
+        augmented = problem.augmented(values)
+        loo, _, _ = leave_one_out(augmented, smooth(augmented), problem.y)
         chosen = jnp.asarray(reported, int)
         spread = prediction.psd_factor(run.last.cov[jnp.ix_(chosen, chosen)])
         noise = jax.random.normal(key, (len(reported),), spread.dtype)
@@ -221,7 +221,7 @@ def path_arrays(problem: Problem, draws: dict[str, Array], keys: Array, num_path
 
     def one(xs):
         values, key = xs
-        return sample_paths(*problem.filtered(values), num_paths, key)
+        return sample_paths(problem.augmented(values), num_paths, key)
 
     return jax.lax.map(one, (draws, keys))
 
@@ -272,7 +272,7 @@ def replicated_arrays(problem: Problem, draws: dict[str, Array], keys: Array) ->
         values, key = xs
         first, second = jax.random.split(key)
         model = problem.at(values)
-        path = sample_paths(*problem.filtered(values), 1, first)[0]
+        path = sample_paths(problem.augmented(values), 1, first)[0]
         keys_ = jax.random.split(second, path.shape[0])
         return jax.vmap(lambda x, s, k: model.emission(x, s).sample(k))(path, problem.steps, keys_)
 

@@ -135,6 +135,10 @@ class KalmanRecursion:
         """A belief with its covariance in the form that this recursion carries."""
         return eqx.tree_at(lambda b: b.cov, belief, as_root(belief.cov)) if self.root else belief
 
+    def noise_factor(self, slot: Slot) -> Array:
+        """Factor of the noise covariance of the transition into the slot."""
+        return self.transition.merge(slot.transition)[1]
+
     def noise(self, slot: Slot) -> tuple[Array, Array]:
         """Offset and noise covariance of the transition into the slot."""
         offset, _, cov = self.transition.merge(slot.transition)

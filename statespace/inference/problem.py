@@ -15,6 +15,7 @@ from ..core.belief import Gaussian
 from ..core.parameters import batch_shape, check_paths, constrain, is_traced, log_jacobian, parameters, replace, unknown
 from ..core.step import Step, make_steps
 from . import kalman
+from .augmented import Augmented, augmented_filter
 
 _ELEMENTS = object()  # stands for the series of a term that observes all of them
 
@@ -110,6 +111,10 @@ class Problem(eqx.Module):
             belief=belief,
             form=self.form,
         )
+
+    def augmented(self, values: Mapping[str, Array]) -> Augmented:
+        """The filter run at natural values given the diffuse elements, for smoothing."""
+        return augmented_filter(self.at(values), self.y, self.mask, self.steps, complete=self.complete, form=self.form)
 
 
 def make_problem(

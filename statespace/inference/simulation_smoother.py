@@ -1,52 +1,45 @@
 """Joint draws of the whole state path given the data, exact with missing elements and a diffuse start.
 
-A path and data are simulated from the model with all means, and the diffuse elements, at zero. The draw
-is E[x | y] + x* - E[x* | y*], with * the simulated ones. The gains do not depend on the data, so all draws
-share one filter run: only means are passed forwards and backwards, all draws at once.
+A path and data are simulated from the model with all means, and the diffuse elements, at zero. Given the
+diffuse elements the draw is E[x | y] + x* - E[x* | y*], with * the simulated ones; they are drawn from their own
+law (see `augmented`). The gains do not depend on the data, so all draws share one filter run: only means are
+passed forwards and backwards, all draws at once.
 
 Reference: Durbin and Koopman (2002), "A simple and efficient simulation smoother for state space time
 series analysis", Biometrika 89; fast state smoothing: Koopman (1993), "Disturbance smoother", Biometrika 80.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from ..core.scan import at, part, scan
-from .kalman import KalmanRecursion, KalmanRun, Slot
+from .augmented import Augmented, Innovations, diffuse_law, innovations
+from .kalman import KalmanRecursion, Slot
 
 
-class Gains(NamedTuple):
-    """The gains of a filter run in one layout for both phases; see `core.gaussian.Element`."""
-
-    present: Bool[Array, "time series"]
-    gain: Float[Array, "time series state"]
-    second: Float[Array, "time series state"]
-    inverse: Float[Array, "time series"]
-    inverse1: Float[Array, "time series"]
-
-
-def sample_paths(
-    recursion: KalmanRecursion, slots: Slot, run: KalmanRun, num_samples: int, key: Any
-) -> Float[Array, "sample time state"]:
+def sample_paths(run: Augmented, num_samples: int, key: Any) -> Float[Array, "sample time state"]:
     """Draws of the path of states given the observations.
 
     Args:
-        recursion: The recursion of a filter run that kept everything.
-        slots: Its slots.
-        run: What it left.
+        run: The filter run given the diffuse elements.
         num_samples: Number of paths.
         key: PRNG key.
 
     Returns:
-        Paths, shape (sample, time, state).
+        Paths, shape (sample, time, state); NaN where the data do not identify the diffuse elements.
     """
-    states, values = _simulate_centred(recursion, slots, num_samples, key)
-    columns = jnp.concatenate([slots.values[..., None], values], axis=-1)
-    smoothed = _smoothed_means(recursion, slots, run, columns)
-    return jnp.moveaxis(states + smoothed[..., :1] - smoothed[..., 1:], -1, 0)
+    noise_key, diffuse_key = jax.random.split(key)
+    states, values = _simulate_centred(run.recursion, run.slots, num_samples, noise_key)
+    columns = jnp.concatenate([run.slots.values[..., None], values, run.responses], axis=-1)
+    found = innovations(run, columns)
+    location, root = diffuse_law(run, found.v)
+    smoothed = _smoothed_means(run, found)
+    first, made, effects = jnp.split(smoothed, [1, 1 + num_samples], axis=-1)
+    noise = jax.random.normal(diffuse_key, (root.shape[0], num_samples), root.dtype)
+    return jnp.moveaxis(first + states - made + (run.effects - effects) @ (location[:, :1] + root @ noise), -1, 0)
 
 
 def _simulate_centred(recursion: KalmanRecursion, slots: Slot, num_samples: int, key: Any) -> tuple[Array, Array]:
@@ -75,65 +68,29 @@ def _simulate_centred(recursion: KalmanRecursion, slots: Slot, num_samples: int,
     return states, jax.vmap(observe)(slots, states, errors)
 
 
-def _smoothed_means(recursion: KalmanRecursion, slots: Slot, run: KalmanRun, values: Array) -> Array:
-    """E[x | values], (time, state, column): the first column under the model, the others with all means zero."""
-    gains, model, size = _gains(run), recursion.model, run.last.mean.shape[0]
-    predicted, filtered, _ = at(run.proper_part if run.diffuse_part is None else run.diffuse_part, 0)
-    only = jnp.zeros(values.shape[-1], values.dtype).at[0].set(1.0)
-    zero = jnp.zeros((size, values.shape[-1]), values.dtype)
+def _smoothed_means(run: Augmented, found: Innovations) -> Float[Array, "time state column"]:
+    """E[x | values, diffuse elements zero]: the first column under the model, the others with all means zero."""
+    recursion, model, slots = run.recursion, run.recursion.model, run.slots
+    only = jnp.zeros(found.v.shape[-1], found.v.dtype).at[0].set(1.0)
+    zero = jnp.zeros_like(found.mean[0])
 
-    def move(x, slot):
-        return model.propagate(x, slot.step) + recursion.noise(slot)[0][:, None] * only
-
-    def condition(x, slot, g, y):
-        rows, innovations = recursion.observation(slot).rows, []
-        for i in range(rows.shape[0]):
-            v = jnp.where(g.present[i], y[i] - rows[i] @ x, 0.0)
-            x = x + g.gain[i][:, None] * v[None]
-            innovations.append(v)
-        return x, jnp.stack(innovations)
-
-    def score(carry, xs):
-        slot, g, v = xs
-        r, r1 = carry
-        rows = recursion.observation(slot).rows
+    def score(r: Array, xs: Any) -> tuple[Array, tuple[Array, Array]]:
+        slot, element, v = xs
+        later, rows = r, recursion.observation(slot).rows
         for i in reversed(range(rows.shape[0])):
-            u = g.inverse[i] * v[i] - g.gain[i] @ r
-            u1 = g.inverse1[i] * v[i] - g.gain[i] @ r1 - g.second[i] @ r
-            r, r1 = r + rows[i][:, None] * u[None], r1 + rows[i][:, None] * u1[None]
+            e = at(element, i)
+            inverse = 1.0 / e.variance if e.present is None else jnp.where(e.present, 1.0 / e.variance, 0.0)
+            r = r + rows[i][:, None] * (inverse * v[i] - e.gain @ r)[None] * (1.0 if e.present is None else e.present)
         pull = jax.linear_transpose(lambda x: model.propagate(x, slot.step), zero)
-        return (pull(r)[0], pull(r1)[0]), (carry, r)
+        return pull(r)[0], (later, r)
 
-    def accumulate(x, xs):
+    def accumulate(x: Array, xs: Any) -> tuple[Array, Array]:
         slot, r = xs
-        x = move(x, slot) + recursion.noise(slot)[1] @ r
+        offset, cov = recursion.noise(slot)
+        x = model.propagate(x, slot.step) + offset[:, None] * only + cov @ r
         return x, x
 
-    mean = predicted.mean[:, None] * only
-    x, v0 = condition(mean, at(slots, 0), at(gains, 0), values[0])
-    start = x
-    tail = part((slots, gains, values), 1, None)
-    _, v = scan(lambda x, xs: condition(move(x, xs[0]), *xs), x, tail)
-    innovations = jnp.concatenate([v0[None], v])
-    _, (later, r) = scan(score, (zero, zero), (slots, gains, innovations), reverse=True)
-    after, after1 = at(later, 0)  # the score after the first stamp: no digits are lost to a vague first law
-    start = start + filtered.cov @ after
-    if run.diffuse_part is not None:
-        start = start + filtered.factor @ (filtered.factor.T @ after1)
+    _, (later, r) = scan(score, zero, (slots, run.elements, found.v), reverse=True)
+    start = found.mean[0] + run.filtered.cov[0] @ later[0]  # no digits are lost to a vague first law
     _, rest = scan(accumulate, start, part((slots, r), 1, None))
     return jnp.concatenate([start[None], rest])
-
-
-def _gains(run: KalmanRun) -> Gains:
-    pieces = []
-    for kept in (run.diffuse_part, run.proper_part):
-        if kept is None:
-            continue
-        e = kept[2]
-        present = jnp.ones(e.variance.shape, bool) if e.present is None else e.present
-        diffuse = jnp.zeros(e.variance.shape, bool) if e.diffuse is None else e.diffuse
-        second = jnp.zeros_like(e.gain) if e.second_gain is None else e.second_gain
-        regular, inverse = present & ~diffuse, 1.0 / e.variance
-        weights = jnp.where(regular, inverse, 0.0), jnp.where(diffuse, inverse, 0.0)
-        pieces.append(Gains(present, e.gain, second, *weights))
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *pieces)

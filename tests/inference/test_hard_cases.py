@@ -358,6 +358,9 @@ FLOAT32 = """
         out[name] = float(np.asarray(found, float).sum())
         out[name + "_length"] = problem.diffuse_steps
         out[name + "_dtype"] = str(found.dtype)
+    weak = smoother_arrays(seatbelts(["log_petrol", "law"]), {})
+    out["weak_sd"] = np.sqrt(np.asarray(np.diagonal(weak.cov, axis1=1, axis2=2), float)).tolist()
+    out["weak_mean"] = np.asarray(weak.mean, float).tolist()
     problem = seatbelts(["law"])
     smoothed = smoother_arrays(problem, {})
     rows = [0, 20, 90, 191]
@@ -414,6 +417,27 @@ def test_float32_smoother_of_the_seatbelts_model(single, double):
     np.testing.assert_allclose(single["variance"], variance, rtol=0.01)
     error = np.abs(np.array(single["mean"]) - np.array(double["mean"]))
     assert (error <= 0.01 * np.sqrt(variance)).all()
+
+
+def test_smoothing_a_weakly_identified_start(double):
+    """Log petrol hardly moves at first: its direction is met at a loading of 1e-4. Against a dense normal."""
+    data = datasets.seatbelts()
+    model = LocalLinearTrend(0.02, 0.0005) + Seasonal(12, scale=0.003) + Regression(["log_petrol", "law"]) + Noise(0.06)
+    inputs = np.column_stack([np.log(data["PetrolPrice"]), data["law"]])
+    y = np.log(data["drivers"].to_numpy())
+    problem = problem_of(model, y, inputs=inputs, input_names=["log_petrol", "law"])
+    mean, cov, _ = Dense.of(problem.model, problem.steps).posterior(y[:, None], np.ones((len(y), 1), bool))
+    sd = np.sqrt(np.diag(cov)).reshape(len(y), -1)
+    found = smoother_arrays(problem, {})
+    np.testing.assert_allclose(np.sqrt(np.diagonal(found.cov, axis1=1, axis2=2)), sd, rtol=1e-6)
+    np.testing.assert_allclose(found.mean, mean, atol=1e-6 * sd.max())
+    np.testing.assert_allclose(double["weak_sd"], sd, rtol=1e-6)
+
+
+def test_float32_smoothing_of_a_weakly_identified_start(single, double):
+    expected = np.array(double["weak_sd"])
+    np.testing.assert_allclose(single["weak_sd"], expected, rtol=0.01)
+    assert (np.abs(np.array(single["weak_mean"]) - double["weak_mean"]) <= 0.02 * expected).all()
 
 
 def test_float32_leave_one_out(single, double):
