@@ -4,7 +4,7 @@ from . import runtime
 
 runtime.allow_small_loop_kernels()
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .core.constraints import stationary
 from .core.parameters import param
@@ -13,6 +13,8 @@ from .inference.distribution import StateSpaceDistribution
 from .inference.kalman import Kalman
 from .inference.maximum_likelihood import MAP, MaximumLikelihood
 from .inference.nuts import NUTS
+from .late import load as __getattr__  # noqa: F401
+from .late import names as __dir__  # noqa: F401
 from .models.base import (
     AbstractGaussianDynamics,
     AbstractLinearDynamics,
@@ -61,29 +63,6 @@ if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first use
         simulate,
         smooth,
     )
-
-_LATE = {
-    "data": ("BoxCox", "Identity", "Log"),
-    "results": ("ConvergenceWarning", "Filtered", "Fitted", "Forecast", "PanelFit", "Smoothed"),
-    "verbs": (
-        "append",
-        "backtest",
-        "default_priors",
-        "filter",
-        "fit",
-        "forecast",
-        "leave_future_out",
-        "load",
-        "log_likelihood",
-        "observe",
-        "posterior_predictive",
-        "prior_predictive",
-        "sample_states",
-        "simulate",
-        "smooth",
-    ),
-}
-_ROOMS = {name: room for room, names in _LATE.items() for name in names}
 
 __version__ = "0.1.0"
 
@@ -146,21 +125,3 @@ __all__ = [
     "smooth",
     "stationary",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Load a room of the library when one of its names is first used."""
-    import importlib
-
-    if name in ("datasets", "diagnostics", "plots"):
-        return importlib.import_module(f".{name}", __name__)
-    if name not in _ROOMS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(importlib.import_module(f".{_ROOMS[name]}", __name__), name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    """All public names, those not loaded yet as well."""
-    return sorted({*globals(), *__all__})

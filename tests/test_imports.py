@@ -28,6 +28,8 @@ MAY_IMPORT = {
     "core": set(),
     "diagnostics": {"core"},
     "runtime": set(),
+    "late": set(),
+    "__main__": {"cli"},
 }
 MAY_IMPORT_THE_FRONT_DOOR = {"cli"}  # `import statespace as ss`: a user of the public names, like any other
 LABELS = {"pandas", "xarray", "arviz"}
@@ -164,6 +166,8 @@ def broken_core(module):
 def _re_exports(node, top):
     if isinstance(node, ast.Import | ast.ImportFrom):
         return True
+    if top and _is_type_checking(node):  # names that are loaded late
+        return all(isinstance(part, ast.ImportFrom) for part in node.body)
     if isinstance(node, ast.Expr):
         call = isinstance(node.value, ast.Call) and not node.value.args and not node.value.keywords
         return isinstance(node.value, ast.Constant) or (top and call)  # the one call is that of runtime

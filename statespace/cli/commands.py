@@ -13,12 +13,12 @@ from .errors import CommandError
 from .files import check_target, read_fit, read_table, use_pictures, whole, write_figure
 from .language import build, input_columns, parse
 
-_NETCDF, _CSV, _PICTURES = (".nc",), (".csv",), (".png", ".svg", ".pdf")
+_FITS, _CSV, _PICTURES = (".nc", ".zarr"), (".csv",), (".png", ".svg", ".pdf")
 
 
 def fit(options: argparse.Namespace) -> None:
     """Fit a model to a column of a csv file and save the fit."""
-    check_target(options.out, _NETCDF)
+    check_target(options.out, _FITS)
     method, key = _method(options)
     terms = parse(options.model)
     columns = list(dict.fromkeys(input_columns(terms)))

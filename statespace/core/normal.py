@@ -64,7 +64,7 @@ class FactorNormal(Distribution):
         if self.diffuse:
             raise ValueError(
                 "the model starts from a diffuse law, which cannot be sampled: give its states a proper initial "
-                "law (initial_mean=, initial_scale=), or condition on data first and use forecast or sample_states"
+                "law (initial=, initial_scale=), or condition on data first and use forecast or sample_states"
             )
         noise = jax.random.normal(key, (*sample_shape, self.factor.shape[1]), self.loc.dtype)
         return self.loc + noise @ self.factor.T

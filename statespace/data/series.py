@@ -93,6 +93,11 @@ class Series:
         mask = ~np.isnan(observed)
         return replace(self, values=np.where(mask, observed, 0.0), mask=mask)
 
+    def taken(self, order: list[int]) -> "Series":
+        """The same with the series in another order."""
+        names = tuple(self.names[i] for i in order)
+        return replace(self, values=self.values[:, order], mask=self.mask[:, order], names=names)
+
     def scale(self) -> NDArray[np.float64]:
         """A typical size of each series' variation, above 0: its standard deviation.
 

@@ -123,16 +123,17 @@ def _as_array(data: Any, what: str) -> np.ndarray:
     if isinstance(data, list | tuple):
         if any(np.ndim(item) for item in data) and what != "inputs=":
             raise TypeError(
-                f"{what} got a panel (list of series), expected one series; pass one series at a time, or "
-                "one DataFrame with a column for each"
+                f"{what} got a list of several series, expected one; pass an array (time, series), or a panel as a "
+                "list of arrays"
             )
         return _array_of(list(data), what)
     if isinstance(data, np.ma.MaskedArray):
         return np.ma.filled(data.astype(np.float64), np.nan)
     if not hasattr(data, "__array__") or np.isscalar(data):
+        hint = "; horizon= is given by name" if isinstance(data, int) else ""
         raise TypeError(
             f"{what} got {type(data).__name__}, expected a pandas Series or DataFrame, an xarray DataArray "
-            "or Dataset, a NumPy or JAX array, or a list of numbers"
+            "or Dataset, a NumPy or JAX array, or a list of numbers" + hint
         )
     return np.asarray(data)
 
@@ -149,6 +150,11 @@ def _from_array(array: np.ndarray, what: str) -> Table:
         raise ValueError(
             f"{what} got an array of wrong rank, {array.ndim} with shape {array.shape}, expected 1 (time) "
             "or 2 (time, columns); reshape it"
+        )
+    if what == "the data" and array.ndim == 2 and array.shape[0] == 1 < array.shape[1]:
+        raise ValueError(
+            f"{what} got an array of shape {array.shape}, which is one stamp of {array.shape[1]} series, expected "
+            "(time, series); pass it transposed, data.T, or one-dimensional"
         )
     univariate = array.ndim == 1
     return Table(pd.DataFrame(array[:, None] if univariate else array), False, False, univariate)

@@ -38,8 +38,8 @@ class Kalman(eqx.Module):
         ValueError: If the form is unknown.
 
     Example:
-        >>> Kalman()
-        Kalman(form='auto')
+        >>> Kalman(form="sqrt").form
+        'sqrt'
 
     Reference: Durbin and Koopman (2012), "Time Series Analysis by State Space Methods", chapters 4 to 6.
     """

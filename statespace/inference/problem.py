@@ -311,6 +311,12 @@ def merge_priors(model: Any, scale: Any, given: Mapping[str, Distribution] | Non
         ValueError: If a path is unknown, or a prior's shape or support is not the parameter's.
     """
     known = parameters(model)
+    states = [path for path in given or {} if path not in known and path in model.state_names]
+    if states:
+        raise ValueError(
+            f"priors name {', '.join(map(repr, states))}, which are states, not parameters (coefficients are states): "
+            "give their law to the component, initial=ss.InitialLaw.gaussian(mean, sd)"
+        )
     check_paths(given or {}, known, "priors")
     for path, prior in (given or {}).items():
         _check_prior(path, prior, known[path])

@@ -44,6 +44,7 @@ def auxiliary_residuals(smoothed: "Smoothed", *, threshold: float = 3.0, axes: A
 
     Reference: Harvey and Koopman (1992), JBES 10, 377-389; Durbin and Koopman (2012), section 2.12.2.
     """
+    style.expect(smoothed, "state_residuals", "smooth")
     if not threshold > 0:
         raise ValueError(f"the threshold counts standard deviations and is positive, got {threshold}")
     drawn = _residuals(smoothed)

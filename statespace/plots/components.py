@@ -48,6 +48,7 @@ def components(
         >>> [ax.get_title(loc="left") for ax in axes]
         ['volume', 'level']
     """
+    style.expect(result, "components", "smooth")
     parts = result.components or {}
     wanted = style.chosen(names, list(parts), "component")
     width, x = style.normal_quantile(level), style.times(result.index)

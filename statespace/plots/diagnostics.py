@@ -43,6 +43,7 @@ def diagnostics(
         >>> axes.shape
         (4,)
     """
+    style.expect(filtered, "residuals", "filter")
     names = list(filtered.names)
     wanted = style.chosen(series, names, "series")
     shape = (2, 2) if len(wanted) == 1 else (len(wanted), 4)

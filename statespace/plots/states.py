@@ -40,6 +40,7 @@ def states(
         >>> [ax.get_title(loc="left") for ax in axes]
         ['level']
     """
+    style.expect(smoothed, "state_names", "smooth")
     wanted = style.chosen(names, list(smoothed.state_names), "state")
     width, x = style.normal_quantile(level), style.times(smoothed.index)
     columns = 1 if len(wanted) <= 4 else 2 if len(wanted) <= 14 else 3

@@ -186,3 +186,9 @@ def _pyplot() -> Any:
     except ImportError as missing:
         raise ImportError("pictures need matplotlib: pip install 'statespace-jax[plots]'") from missing
     return pyplot
+
+
+def expect(result: Any, attribute: str, verb: str) -> None:
+    """Raise a TypeError that names the verb to call first, unless the result is of the kind a plot draws."""
+    if not hasattr(result, attribute):
+        raise TypeError(f"this plot draws what ss.{verb}(...) returns, got {type(result).__name__}")

@@ -91,12 +91,17 @@ class Forecast:
         finite = np.isfinite(square)
         return np.sqrt(np.maximum(np.where(finite, square, np.inf) - np.where(finite, mean, 0.0) ** 2, 0.0))
 
-    def quantile(self, q: float) -> NDArray[np.float64]:
+    def quantile(self, q: Any) -> NDArray[np.float64]:
         """The q-th quantile of each value, (horizon, series), from the exact law (no Monte Carlo error).
 
+        Args:
+            q: A level, or a list of levels, which gives a leading axis.
+
         Raises:
-            ValueError: If q does not lie between 0 and 1.
+            ValueError: If a level does not lie between 0 and 1.
         """
+        if np.ndim(q):
+            return np.stack([self.quantile(level) for level in q])
         if not 0 < q < 1:
             raise ValueError(f"a quantile level lies between 0 and 1, got {q}")
         mean, sd = self._parts()

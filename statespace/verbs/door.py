@@ -1,6 +1,7 @@
 """The door: data coerced and checked, the model tied to them, the method checked against the model."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +12,7 @@ from ..inference.kalman import Kalman
 from ..inference.problem import Problem, is_traced, make_problem, parameters, unknown
 from ..models.base import AbstractLinearGaussian, AbstractStateSpace
 from ..models.structural import AbstractComponent, AbstractObservation, Binding
-from ..results import Fitted
+from ..results import Filtered, Fitted
 
 _EXACT = "Kalman()"
 
@@ -33,16 +34,30 @@ def prepare(
         TypeError: If the model is not a state-space model, or the data are of a kind that cannot be read.
         ValueError: If data, inputs and model do not fit together.
     """
-    model = as_model(model)
+    fitted, model = model if isinstance(model, Fitted | Filtered) else None, as_model(model)
     series = as_series(data, inputs, times, input_columns=model.input_names)
+    series = series if fitted is None else _in_order(series, fitted.series.names)
     change = as_transform(transform).fit(series.observed)
     series = series.with_observed(change.forward(series.observed))
     return Prepared(bind(model, series, like), series, change)
 
 
+def _in_order(series: Series, names: tuple[str, ...]) -> Series:
+    """New data with the columns in the order of those a model was fitted to; a ValueError if they are others."""
+    if len(names) == 1 == len(series.names) or series.names == names:
+        return series
+    if sorted(series.names) == sorted(names):
+        return series.taken([series.names.index(name) for name in names])
+    unnamed = tuple(f"y{i}" for i in range(len(names)))
+    if series.names == unnamed:
+        return replace(series, names=names)
+    had, wanted = (", ".join(map(repr, found)) for found in (series.names, names))
+    raise ValueError(f"the data have the series {had}, but the model was fitted to {wanted}")
+
+
 def as_model(model: Any) -> AbstractStateSpace:
     """The model itself, that of a fit at its estimates, or the sum of one component; a TypeError for anything else."""
-    if isinstance(model, Fitted):
+    if isinstance(model, Fitted | Filtered):
         return model.model
     if isinstance(model, (AbstractComponent, AbstractObservation)):
         return 0 + model
@@ -127,6 +142,11 @@ def refuse_traced(verb: str, *trees: Any) -> None:
             f"{verb} returns labelled numbers, so it cannot run while JAX traces (jit, grad, vmap): use "
             "ss.log_likelihood or ss.observe there"
         )
+
+
+def as_key(key: Any) -> Any:
+    """A PRNG key; a whole number makes one."""
+    return jax.random.key(key) if isinstance(key, int | np.integer) else key
 
 
 def log_jacobian(series: Series, transform: Transform) -> np.ndarray:

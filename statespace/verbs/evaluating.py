@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from ..diagnostics import crps_ensemble
 from ..inference.maximum_likelihood import MaximumLikelihood
 from ..results import Fitted
-from .door import prepare
+from .door import as_key, prepare
 from .fitting import fit
 from .forecasting import forecast
 
@@ -25,7 +25,7 @@ def leave_future_out(fitted: Fitted, start: int) -> pd.Series:
 
     Args:
         fitted: A fit by NUTS.
-        start: Position of the first stamp that is scored; it must lie beyond the diffuse phase.
+        start: Position of the first stamp that is scored, or its date; it must lie beyond the diffuse phase.
 
     Returns:
         Log scores by stamp; their sum is the leave-future-out estimate.
@@ -48,6 +48,7 @@ def leave_future_out(fitted: Fitted, start: int) -> pd.Series:
             f"leave_future_out needs a fit by NUTS, got {getattr(fitted, 'method_name', type(fitted).__name__)}"
         )
     length = fitted.series.length
+    start = start if isinstance(start, int | np.integer) else int(fitted.series.index.searchsorted(start))
     if not 0 < start < length:
         raise ValueError(f"start must be a position between 1 and {length - 1}, got {start}")
     seen = fitted.series.mask.any(axis=1)
@@ -122,7 +123,7 @@ def backtest(
     x = None if series.inputs is None else pd.DataFrame(series.inputs, series.index, columns=list(series.input_names))
     rows, last = [], None
     for number, point in enumerate(tqdm(points, desc="backtest", disable=not progress)):
-        fit_key, path_key = jax.random.split(jax.random.fold_in(key, number))
+        fit_key, path_key = jax.random.split(jax.random.fold_in(as_key(key), number))
         early = y.where(np.arange(len(y)) < point)  # of one length, so that all refits share their compiled functions
         last = fit(
             model, early, method, inputs=x, transform=transform, start=last, key=fit_key, progress=False, **options

@@ -14,6 +14,7 @@ from ..inference.problem import batch_shape
 from ..results import Filtered, Fitted, PanelFit, Smoothed, labelled_draws, labelled_paths
 from .door import (
     Prepared,
+    as_key,
     as_model,
     check_method,
     flat_draws,
@@ -144,7 +145,7 @@ def _prepare(model: Any, data: Any, method: Any, inputs: Any, times: Any, verb: 
             if inputs is not None or times is not None:
                 raise ValueError("inputs= and times= go with data; the fit has its own")
             return Prepared(model.model, model.series, model.transform), form
-        return prepare(model.model, data, inputs=inputs, times=times, transform=model.transform), form
+        return prepare(model, data, inputs=inputs, times=times, transform=model.transform), form
     if data is None:
         raise ValueError(f"{verb} needs data (only a fit carries its own)")
     prepared = prepare(model, data, inputs=inputs, times=times)
@@ -336,6 +337,7 @@ def sample_states(
     if num_samples < 1:
         raise ValueError(f"num_samples must be at least 1, got {num_samples}")
     prepared, form = _prepare(model, data, method, inputs, times, "sample_states")
+    key = as_key(key)
     if isinstance(model, Fitted) and model.draws:
         problem = problem_of(prepared.model, prepared.series, fixed=held_values(model), form=form)
         every = flat_draws(model)

@@ -18,7 +18,7 @@ from ..inference.problem import Problem, merge_priors, parameters
 from ..models.specification import describe, rebuild
 from ..results import Fitted, PanelFit, Priors, Status
 from ..results import load as load_results
-from .door import Prepared, check_method, log_jacobian, prepare, problem_of
+from .door import Prepared, as_key, check_method, log_jacobian, prepare, problem_of
 from .filtering import compiled_log_likelihood
 from .panel import is_panel, members, share
 from .workers import over_draws
@@ -81,6 +81,7 @@ def fit(
         raise ValueError("maximum likelihood uses no priors: leave priors= out, or use MAP() or NUTS()")
     if isinstance(method, NUTS) and key is None:
         raise ValueError("NUTS draws random numbers: pass key=jax.random.key(0) (any integer)")
+    key = as_key(key)
     names, prepared = _prepared(model, data, inputs, times, transform)
     form = check_method(prepared[0].model, method.filter, "fit").form
     scale = _scale(prepared)
@@ -233,6 +234,7 @@ def _maximised(prepared: Prepared, problem: Problem, found: Optimum, method: Any
     values = {path: jnp.asarray(v) for path, v in found.values.items()}
     model = problem.at(values)
     mle = isinstance(method, MaximumLikelihood)
+    coefficients = _coefficients(problem, values, found)
     return Fitted(
         **_common(prepared, problem, model),
         method_name="maximum_likelihood" if mle else "map",
@@ -243,11 +245,20 @@ def _maximised(prepared: Prepared, problem: Problem, found: Optimum, method: Any
         unconstrained_covariance=found.covariance,
         sample_stats={},
         log_likelihood=_log_likelihood(prepared, problem, values),
-        status=_status(found),
-        coefficients=_coefficients(problem, values, found),
+        status=_identified(_status(found), coefficients),
+        coefficients=coefficients,
         pointwise=None,
         extra_groups={},
     )
+
+
+def _identified(status: Status, coefficients: dict[str, Any]) -> Status:
+    """The status, or one that names the coefficients that the data cannot tell from the other states."""
+    lost = [name for name, value in coefficients.items() if np.all(np.isnan(np.asarray(value)))]
+    if not lost:
+        return status
+    text = f"the data do not identify {', '.join(lost)}: leave the input out, or give its law with initial="
+    return Status(False, f"{status.message}; {text}", status.details)
 
 
 def _status(found: Optimum) -> Status:
@@ -300,7 +311,7 @@ def _sampled(prepared: Prepared, problem: Problem, draws: Draws, method: NUTS, k
         unconstrained_covariance=None,
         sample_stats=draws.stats,
         log_likelihood=None,
-        status=_sampler_status(draws, method),
+        status=_identified(_sampler_status(draws, method), coefficients),
         coefficients=coefficients,
         pointwise=pointwise,
         extra_groups={},

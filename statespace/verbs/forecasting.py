@@ -10,8 +10,9 @@ import numpy as np
 from ..data import future, placeholder
 from ..inference import analysis
 from ..inference.problem import stamps
-from ..results import Fitted, Forecast, labelled_simulation
+from ..results import Filtered, Fitted, Forecast, labelled_simulation
 from .door import (
+    as_key,
     as_model,
     bind,
     check_method,
@@ -46,12 +47,12 @@ def forecast(
     over them; each draw contributes its moments and a joint path.
 
     Args:
-        model: A fit, or a model with known parameters together with data.
+        model: A fit, what `filter` or `append` returned, or a model with known parameters together with data.
         data: Series; the fit's own when left out.
         horizon: Number of stamps to predict, at the data's frequency.
         times: Stamps to predict, where the data have no frequency.
         inputs: Input columns over the horizon, if the model reads any (rows before it are passed over).
-        past_inputs: Input columns over the data, for a model (a fit has its own).
+        past_inputs: Input columns over the data, where data are given and `inputs` is not a table that covers them.
         num_samples: Number of joint paths: by default one for each posterior draw, and none for a model with
             known parameters.
         key: PRNG key, needed for paths.
@@ -72,12 +73,15 @@ def forecast(
 
     Reference: Durbin and Koopman (2012), section 4.11.
     """
-    fitted = model if isinstance(model, Fitted) else None
+    fitted = model if isinstance(model, Fitted | Filtered) else None
+    if data is not None and past_inputs is None and hasattr(inputs, "index"):
+        past_inputs = inputs  # one table that covers both
     form = "auto" if fitted is None else fitted.filter_form
     bound, series, transform = _known(model, fitted, data, past_inputs)
     ahead = future(series, horizon=horizon, times=times, inputs=inputs)
-    draws = flat_draws(fitted) if fitted is not None and fitted.draws is not None else None
+    draws = flat_draws(fitted) if isinstance(fitted, Fitted) and fitted.draws is not None else None
     paths = num_samples if num_samples is not None else (0 if draws is None else len(next(iter(draws.values()))))
+    key = as_key(key)
     if paths and key is None:
         raise ValueError("joint paths are random: pass key=jax.random.key(0) (any integer)")
     if paths < 0:
@@ -106,10 +110,10 @@ def _held(model: Any, draws: dict[str, Any]) -> dict[str, Any]:
     return {path: value for path, value in values_of(model).items() if path not in draws}
 
 
-def _known(model: Any, fitted: Fitted | None, data: Any, past_inputs: Any) -> tuple[Any, Any, Any]:
+def _known(model: Any, fitted: Fitted | Filtered | None, data: Any, past_inputs: Any) -> tuple[Any, Any, Any]:
     if fitted is None:
         if data is None:
-            raise ValueError("forecast needs data to start from (only a fit carries its own)")
+            raise ValueError("forecast needs data to start from (only a fit or a filter result carries its own)")
         bound, series, transform = prepare(model, data, inputs=past_inputs)
         check_method(bound, None, "forecast")
         require_known(bound, "forecast")
@@ -118,7 +122,7 @@ def _known(model: Any, fitted: Fitted | None, data: Any, past_inputs: Any) -> tu
         raise ValueError("past_inputs= goes with data; the fit has its own inputs")
     if data is None:
         return fitted.model, fitted.series, fitted.transform
-    return prepare(fitted.model, data, inputs=past_inputs, transform=fitted.transform)
+    return prepare(fitted, data, inputs=past_inputs, transform=fitted.transform)
 
 
 def _forecast(found: Any, series: Any, ahead: Any, transform: Any, model: Any, paths: int, key: Any) -> Forecast:
@@ -202,7 +206,7 @@ def simulate(
     require_known(bound, "simulate")
     dt = None if blank.is_regular else blank.dt
     steps = stamps(bound, blank.length, inputs=blank.inputs, time=blank.time, dt=dt)
-    choose, key = jax.random.split(key)
+    choose, key = jax.random.split(as_key(key))
     draws: dict[str, Any] = {} if fitted is None or not fitted.draws else flat_draws(fitted)
     if draws:
         have = len(next(iter(draws.values())))

@@ -33,6 +33,11 @@ def law_of(
     if rank or traced(y, inputs):
         return _array_law(model, jnp.asarray(y), rank, inputs, times, mask, form)
     series = as_series(y, inputs, times, input_columns=model.input_names)
+    if batch_shape(model) and len(series.names) > 1:
+        raise ValueError(
+            f"the parameters have the batch shape {batch_shape(model)}, but y is {series.length} stamps of "
+            f"{len(series.names)} series: under a plate give an array with the batch in front, such as y.T"
+        )
     present = series.mask if mask is None else series.mask & np.reshape(np.asarray(mask, bool), series.mask.shape)
     value = series.values[:, 0] if series.univariate else series.values
     seen = None if present.all() else present.reshape(value.shape)

@@ -11,6 +11,7 @@ import xarray as xr
 
 from ..data import Series
 from ..results import PanelFit
+from .door import as_key
 
 _EACH = ("inputs", "past_inputs", "times")
 
@@ -75,7 +76,7 @@ def for_each_member(verb: Callable[..., Any]) -> Callable[..., Any]:
         names = list(parts)
         models = [model] * len(names) if fitted is None else [fitted[name] for name in names]
         shared = {what: share(options[what], names, what) for what in _EACH if options.get(what) is not None}
-        keys = None if options.get("key") is None else jax.random.split(options["key"], len(names))
+        keys = None if options.get("key") is None else jax.random.split(as_key(options["key"]), len(names))
         found = {}
         for i, name in enumerate(names):
             own = {**options, **{what: values[i] for what, values in shared.items()}}

@@ -10,7 +10,7 @@ import xarray as xr
 from ..inference import analysis
 from ..inference.problem import merge_priors
 from ..results import Fitted, labelled_values
-from .door import flat_draws, held_values, known_problem, prepare, problem_of
+from .door import as_key, flat_draws, held_values, known_problem, prepare, problem_of
 from .panel import for_each_member
 from .workers import over_draws
 
@@ -60,7 +60,7 @@ def prior_predictive(
     prepared = prepare(model, data, inputs=inputs, times=times, transform=transform)
     law = merge_priors(prepared.model, prepared.series.scale(), priors)
     problem = problem_of(prepared.model, prepared.series, fixed=fixed, priors=law)
-    prior_key, path_key = jax.random.split(key)
+    prior_key, path_key = jax.random.split(as_key(key))
     keys = jax.random.split(prior_key, max(len(problem.free), 1))
     draws = {
         path: np.asarray(problem.priors[path].sample(k, (num_samples,)))
@@ -93,7 +93,7 @@ def posterior_predictive(fitted: Fitted, *, num_samples: int | None = None, key:
         >>> ss.posterior_predictive(found, num_samples=4, key=jax.random.key(0)).shape
         (4, 100, 1)
     """
-    choose, run = jax.random.split(key)
+    choose, run = jax.random.split(as_key(key))
     if fitted.draws:
         every = flat_draws(fitted)
         have = len(next(iter(every.values())))

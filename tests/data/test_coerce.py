@@ -284,10 +284,10 @@ BAD_DATA = [
     (
         [monthly(), monthly()],
         TypeError,
-        "a panel (list of series), expected one series; pass one series at a time",
+        "a list of several series, expected one; pass an array",
     ),
-    ((np.ones(2), np.ones(3)), TypeError, "a panel (list of series)"),
-    ([[1.0], [2.0]], TypeError, "a panel (list of series)"),
+    ((np.ones(2), np.ones(3)), TypeError, "a list of several series"),
+    ([[1.0], [2.0]], TypeError, "a list of several series"),
     ({"a": [1.0]}, TypeError, "got dict, expected a pandas Series"),
     (3.0, TypeError, "got float, expected"),
     (None, TypeError, "got NoneType, expected"),

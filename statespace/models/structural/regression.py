@@ -251,4 +251,5 @@ def _locate(at: Any, index: Any, name: str) -> int:
         first, after = (int(index.searchsorted(at, side=side)) for side in ("left", "right"))
         if after > first:
             return first
-    raise ValueError(f"{name} is at {at!r}, which is not a stamp of the data")
+    first, last = as_text(index[0]), as_text(index[-1])
+    raise ValueError(f"{name} is at {at!r}, which is not a stamp of the data: they go from {first} to {last}")

@@ -1,0 +1,7 @@
+"""`python -m statespace`: the command line."""
+
+import sys
+
+from statespace.cli import main
+
+sys.exit(main())
