@@ -1,8 +1,9 @@
 """Smoothing with a diffuse start: everything given the diffuse elements, and then what the data say about them.
 
-Given the diffuse elements d of the first state the law is proper. Their effect on the path, X d, and on the
-observations, Z X d, is known, and filtering the columns of Z X with the gains of the proper law gives the
-regression of the innovations on d:
+Write the diffuse part of the first state as A (d + s e), e ~ N(0, I), for any s > 0: d is flat, so this is the same
+law, and given d it is proper (s is of the size of the noise, so that exact first observations have a variance too).
+The effect of d on the path, X d, and on the observations, Z X d, is known, and filtering the columns of Z X with
+the gains of the proper law gives the regression of the innovations on d:
 
     S = sum E'E/F,   S d^ = sum E'v/F,      d | y ~ N(d^, S^-1)
 
@@ -19,16 +20,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from ..core.belief import Gaussian
+from ..core.belief import DiffuseGaussian, Gaussian
 from ..core.gaussian import Element
 from ..core.scan import at, forward, part, scan
 from ..core.step import Step
 from ..models.base import AbstractLinearGaussian
-from .kalman import Full, KalmanRecursion, Slot
+from .kalman import Full, KalmanRecursion, Slot, initial_belief
 
 
 class Augmented(NamedTuple):
-    """A filter run given that the diffuse elements are zero, and their effects on the path.
+    """A filter run given that d is zero, and its effects on the path.
 
     Attributes:
         recursion: The recursion.
@@ -73,7 +74,7 @@ def augmented_filter(
     complete: bool,
     form: str,
 ) -> Augmented:
-    """Filter with the diffuse elements of the first state held at zero.
+    """Filter with d, the flat part of the first state, at zero.
 
     Args:
         model: Linear-Gaussian model whose parameters are known.
@@ -83,13 +84,13 @@ def augmented_filter(
         complete: Whether it is known that nothing is missing.
         form: How the covariance is carried; see `Kalman`.
     """
-    law = model.initial_law(part(steps, 0, 1)[0])
-    open_ = jnp.asarray(law.diffuse, bool)
+    start, _ = initial_belief(model, steps)
     recursion = Full(model, steps, peeled=True, complete=complete, mask=mask, form=form)
     slots = recursion.slots(steps, y)
-    start = Gaussian(law.mean, jnp.where(open_[:, None] | open_[None], 0.0, law.cov))
-    _, (predicted, filtered, elements) = forward(recursion, recursion.carried(start), slots, started=False)
-    factor = law.diffuse_factor()
+    factor = start.factor if isinstance(start, DiffuseGaussian) else jnp.zeros((start.mean.shape[0], 0), y.dtype)
+    cov = start.cov + _noise_size(recursion, slots) * factor @ factor.T
+    belief = recursion.carried(Gaussian(start.mean, cov))
+    _, (predicted, filtered, elements) = forward(recursion, belief, slots, started=False)
 
     def move(x: Array, slot: Slot) -> tuple[Array, Array]:
         x = model.propagate(x, slot.step)
@@ -97,6 +98,15 @@ def augmented_filter(
 
     _, later = scan(move, factor, part(slots, 1, None))
     return Augmented(recursion, slots, predicted, filtered, elements, jnp.concatenate([factor[None], later]))
+
+
+def _noise_size(recursion: KalmanRecursion, slots: Slot) -> Array:
+    """A typical variance of one step's noise in the observations, above 0."""
+    first = at(slots, 0)
+    seen = recursion.observation(first)
+    moved = seen.rows @ recursion.noise_factor(at(slots, -1))
+    size = jnp.mean(seen.variances + jnp.sum(moved**2, axis=1))
+    return jnp.where(size > 0, size, 1.0)
 
 
 def innovations(run: Augmented, values: Float[Array, "time series column"]) -> Innovations:

@@ -1,7 +1,7 @@
 """Joint draws of the whole state path given the data, exact with missing elements and a diffuse start.
 
-A path and data are simulated from the model with all means, and the diffuse elements, at zero. Given the
-diffuse elements the draw is E[x | y] + x* - E[x* | y*], with * the simulated ones; they are drawn from their own
+A path and data are simulated from the model with all means, and the flat part of the first state, at zero. Given
+that part the draw is E[x | y] + x* - E[x* | y*], with * the simulated ones; it is drawn from its own
 law (see `augmented`). The gains do not depend on the data, so all draws share one filter run: only means are
 passed forwards and backwards, all draws at once.
 
@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ..core.linalg import psd_factor
 from ..core.scan import at, part, scan
 from .augmented import Augmented, Innovations, diffuse_law, innovations
-from .kalman import KalmanRecursion, Slot
 
 
 def sample_paths(run: Augmented, num_samples: int, key: Any) -> Float[Array, "sample time state"]:
@@ -32,7 +32,7 @@ def sample_paths(run: Augmented, num_samples: int, key: Any) -> Float[Array, "sa
         Paths, shape (sample, time, state); NaN where the data do not identify the diffuse elements.
     """
     noise_key, diffuse_key = jax.random.split(key)
-    states, values = _simulate_centred(run.recursion, run.slots, num_samples, noise_key)
+    states, values = _simulate_centred(run, num_samples, noise_key)
     columns = jnp.concatenate([run.slots.values[..., None], values, run.responses], axis=-1)
     found = innovations(run, columns)
     location, root = diffuse_law(run, found.v)
@@ -42,12 +42,13 @@ def sample_paths(run: Augmented, num_samples: int, key: Any) -> Float[Array, "sa
     return jnp.moveaxis(first + states - made + (run.effects - effects) @ (location[:, :1] + root @ noise), -1, 0)
 
 
-def _simulate_centred(recursion: KalmanRecursion, slots: Slot, num_samples: int, key: Any) -> tuple[Array, Array]:
-    """Paths (time, state, sample) and decorrelated observations from the model with all means zero."""
+def _simulate_centred(run: Augmented, num_samples: int, key: Any) -> tuple[Array, Array]:
+    """Paths (time, state, sample) and decorrelated observations from the run's law with all means zero."""
+    recursion, slots = run.recursion, run.slots
     model, length, dtype = recursion.model, slots.values.shape[0], slots.values.dtype
-    law = model.initial_law(at(slots.step, 0))
     keys = jax.random.split(key, 3)
-    start = law.scale @ jax.random.normal(keys[0], (law.scale.shape[1], num_samples), dtype)
+    first = psd_factor(run.predicted.cov[0])
+    start = first @ jax.random.normal(keys[0], (first.shape[1], num_samples), dtype)
     steps = part(slots.step, 1, None)
     noises = model.transition_matrices(at(slots.step, -1)).factor.shape[1]
     shocks = jax.random.normal(keys[1], (length - 1, noises, num_samples), dtype)
