@@ -4,28 +4,7 @@ import importlib
 from typing import Any
 
 _MODULES = ("datasets", "diagnostics", "plots")
-_LATE: dict[str, tuple[str, ...]] = {
-    "data": ("BoxCox", "Identity", "Log"),
-    "results": ("ConvergenceWarning", "Filtered", "Fitted", "Forecast", "PanelFit", "Smoothed"),
-    "verbs": (
-        "append",
-        "backtest",
-        "default_priors",
-        "filter",
-        "fit",
-        "forecast",
-        "leave_future_out",
-        "load",
-        "log_likelihood",
-        "observe",
-        "posterior_predictive",
-        "prior_predictive",
-        "sample_states",
-        "simulate",
-        "smooth",
-    ),
-}
-_ROOMS = {name: room for room, names in _LATE.items() for name in names}
+_ROOMS = ("data", "results", "verbs")  # each loads those before it
 
 
 def load(name: str) -> Any:
@@ -33,11 +12,12 @@ def load(name: str) -> Any:
     package = importlib.import_module(__package__ or "statespace")
     if name in _MODULES:
         return importlib.import_module(f".{name}", package.__name__)
-    if name not in _ROOMS:
-        raise AttributeError(f"module {package.__name__!r} has no attribute {name!r}")
-    found = getattr(importlib.import_module(f".{_ROOMS[name]}", package.__name__), name)
-    setattr(package, name, found)  # the next look finds it at once
-    return found
+    rooms = _ROOMS if name in package.__all__ else ()
+    for room in (importlib.import_module(f".{room}", package.__name__) for room in rooms):
+        if name in room.__all__:
+            setattr(package, name, getattr(room, name))  # the next look finds it at once
+            return getattr(room, name)
+    raise AttributeError(f"module {package.__name__!r} has no attribute {name!r}")
 
 
 def names() -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -11,8 +12,6 @@ from ..core.parameters import parameters
 from .kalman import Kalman
 from .problem import Problem
 from .search import Point, Run, climb, inverse_information, is_scale, polish, spread, starting_points, value_at
-
-NORMAL_95 = 1.959963984540054
 
 
 class _Optimiser(eqx.Module):
@@ -88,6 +87,7 @@ def maximise(
     scale: Any,
     report: Callable[[int, float], None] = lambda start, value: None,
     start: dict[str, Any] | None = None,
+    key: Any = None,
 ) -> Optimum:
     """Maximise the likelihood, or the posterior density if the problem has priors.
 
@@ -97,14 +97,16 @@ def maximise(
         scale: Standard deviation of the data, or one for each series, for default starts.
         report: Called with each start's number and best value.
         start: Natural values to start from, by path (a warm start).
+        key: PRNG key of the further starts; always the same when left out.
 
     Returns:
         The optimum with standard errors and status.
     """
     if not problem.free:
         raise ValueError("the model has no parameter to learn: every one is fixed or zero; use filter or smooth")
+    key = jax.random.key(0) if key is None else key
     runs: list[Run] = []
-    for number, point in enumerate(starting_points(problem, method.num_starts, scale, start)):
+    for number, point in enumerate(starting_points(problem, method.num_starts, scale, start, key)):
         runs.append(climb(problem, point, method))
         report(number, runs[-1].value)
     optima = [run.value for run in runs]
@@ -147,7 +149,7 @@ def _finish(problem: Problem, best: Run, method: Any, optima: list[float]) -> Op
     errors, intervals = spread(problem, point, values, covariance)
     zeros = tuple(label(path, place) for path, place in point.zero)
     size = float(np.max(np.abs(gradient), initial=0.0))
-    flat = size <= method.tolerance * max(int(problem.mask.sum()), 1) * (100 if problem.y.dtype == jnp.float32 else 1)
+    flat = size <= method.tolerance * max(problem.num_observations, 1) * (100 if problem.y.dtype == jnp.float32 else 1)
     details = {
         "gradient": size,
         "iterations": int(best.result.nit),

@@ -33,7 +33,8 @@ class Problem(eqx.Module):
         diffuse_steps: Length of the diffuse phase.
         complete: Whether nothing is missing.
         form: How the filter carries its covariance; see `Kalman`.
-        panel: The stacked problems of several series that share the parameters (`panel.joined`), or None.
+        panel: The stacked problems of several series that share the parameters (`panel.joined`), or None. The
+            log-likelihood is then that of all of them; everything else is that of the first.
     """
 
     model: Any
@@ -54,6 +55,11 @@ class Problem(eqx.Module):
         return {
             path: self.priors[path].support if path in self.priors else known[path].constraint for path in self.free
         }
+
+    @property
+    def num_observations(self) -> int:
+        """How many elements were observed, over the whole panel."""
+        return int((self if self.panel is None else self.panel).mask.sum())
 
     def natural(self, unconstrained: Mapping[str, Array]) -> dict[str, Array]:
         """Natural parameter values."""

@@ -1,5 +1,6 @@
 """The search for a maximum on the unconstrained scale: points, climbs, curvature and what follows from it."""
 
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -11,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from ..core.parameters import parameters, unconstrain
 from .problem import Problem, first_values, scale_of
 
-NORMAL_95 = 1.959963984540054
+NORMAL_95 = NormalDist().inv_cdf(0.975)
 
 
 class Point(eqx.Module):
@@ -89,13 +90,13 @@ def value_at(values: Any, problem: Problem) -> Any:
     return -problem.log_likelihood(values) - problem.log_prior(values)
 
 
-def starting_points(problem: Problem, count: int, scale: Any, given: dict[str, Any] | None) -> list[Point]:
+def starting_points(problem: Problem, count: int, scale: Any, given: dict[str, Any] | None, key: Any) -> list[Point]:
     """The given values (or defaults), then draws from the priors (or default priors)."""
     known = parameters(problem.model)
     sizes = {p: scale_of(known[p], problem.model, scale) for p in problem.free}
     starts = [first_values(problem, scale, given)]
     for number in range(1, count):
-        keys = jax.random.split(jax.random.key(number), len(problem.free))
+        keys = jax.random.split(jax.random.fold_in(key, number), len(problem.free))
         laws = {path: problem.priors.get(path, known[path].default_prior(sizes[path])) for path in problem.free}
         draws = {path: laws[path].sample(k) for path, k in zip(problem.free, keys, strict=True)}
         starts.append({path: jnp.broadcast_to(v, known[path].shape) for path, v in draws.items()})

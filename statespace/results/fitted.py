@@ -3,6 +3,7 @@
 import os
 import warnings
 from dataclasses import dataclass, field
+from statistics import NormalDist
 from typing import Any, cast
 
 import numpy as np
@@ -14,7 +15,8 @@ from ..data import Series, Transform
 from . import groups
 from .bridge import summary_table, to_arviz
 
-_RHAT, _ESS_PER_CHAIN, _NORMAL_95 = 1.01, 100, 1.959963984540054
+_RHAT, _ESS_PER_CHAIN = 1.01, 100
+_NORMAL_95 = NormalDist().inv_cdf(0.975)
 
 
 class ConvergenceWarning(UserWarning):

@@ -37,7 +37,10 @@ def prepare(
     fitted, model = model if isinstance(model, Fitted | Filtered) else None, as_model(model)
     series = as_series(data, inputs, times, input_columns=model.input_names)
     series = series if fitted is None else _in_order(series, fitted.series.names)
-    change = as_transform(transform).fit(series.observed)
+    if fitted is not None and transform is None:
+        change = fitted.transform  # the model of a fit describes data on the fit's scale
+    else:
+        change = as_transform(transform).fit(series.observed)
     series = series.with_observed(change.forward(series.observed))
     return Prepared(bind(model, series, like), series, change)
 

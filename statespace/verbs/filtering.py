@@ -69,7 +69,7 @@ def log_likelihood(
     if is_panel(data) or isinstance(model, PanelFit):  # independent given the parameters
         each = for_each_member(log_likelihood)(model, data, method, inputs=inputs, times=times)
         return sum(each.values())
-    if isinstance(model, Fitted):
+    if isinstance(model, Fitted | Filtered):
         return _fit_log_likelihood(model, *_prepare(model, data, method, inputs, times, "log_likelihood"))
     model = as_model(model)
     form = check_method(model, method, "log_likelihood").form
@@ -84,10 +84,10 @@ def log_likelihood(
     return float(compiled_log_likelihood(problem, {}))
 
 
-def _fit_log_likelihood(fitted: Fitted, prepared: Prepared, form: str) -> Any:
+def _fit_log_likelihood(fitted: Fitted | Filtered, prepared: Prepared, form: str) -> Any:
     """At the estimates, or at every draw; on the data's original scale."""
     jacobian = log_jacobian(prepared.series, prepared.transform).sum()
-    if fitted.draws is None:
+    if isinstance(fitted, Filtered) or fitted.draws is None:
         return float(compiled_log_likelihood(known_problem(prepared.model, prepared.series, form), {})) + jacobian
     problem = problem_of(prepared.model, prepared.series, fixed=held_values(fitted), form=form)
     found = np.asarray(analysis.log_likelihood_arrays(problem, _as_jax(flat_draws(fitted))))
@@ -139,13 +139,13 @@ def filter(
 def _prepare(model: Any, data: Any, method: Any, inputs: Any, times: Any, verb: str) -> tuple[Prepared, str]:
     """The bound model with its data, and the form of the filter."""
     refuse_traced(verb, model, data, inputs)
-    if isinstance(model, Fitted):
+    if isinstance(model, Fitted | Filtered):
         form = check_method(model.model, method or Kalman(model.filter_form), verb).form
         if data is None:
             if inputs is not None or times is not None:
                 raise ValueError("inputs= and times= go with data; the fit has its own")
             return Prepared(model.model, model.series, model.transform), form
-        return prepare(model, data, inputs=inputs, times=times, transform=model.transform), form
+        return prepare(model, data, inputs=inputs, times=times), form
     if data is None:
         raise ValueError(f"{verb} needs data (only a fit carries its own)")
     prepared = prepare(model, data, inputs=inputs, times=times)

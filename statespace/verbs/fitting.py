@@ -55,7 +55,7 @@ def fit(
         transform: `"log"`, `"boxcox"` or a `Transform` of the data, which the model then describes; likelihoods
             include its Jacobian and forecasts come back on the original scale.
         start: Values by path, or an earlier fit, to start from (a warm start).
-        key: PRNG key; needed by NUTS.
+        key: PRNG key, or a whole number that makes one; needed by NUTS. An optimiser draws its further starts with it.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -96,7 +96,7 @@ def fit(
         passes = zip(prepared, problems, keys, strict=True)
         found = [_sampled(part, problem, draws, method, k, progress) for part, problem, k in passes]
     else:
-        optimum = _optimum(whole, method, scale, progress, warm)
+        optimum = _optimum(whole, method, scale, progress, warm, key)
         pairs = zip(prepared, problems, strict=True)
         found = [_maximised(part, problem, optimum, method) for part, problem in pairs]
     return found[0] if names is None else PanelFit(dict(zip(names, found, strict=True)))
@@ -220,14 +220,14 @@ def _common(prepared: Prepared, problem: Problem, model: Any) -> dict[str, Any]:
     }
 
 
-def _optimum(problem: Problem, method: Any, scale: Any, progress: bool, warm: Any) -> Optimum:
+def _optimum(problem: Problem, method: Any, scale: Any, progress: bool, warm: Any, key: Any) -> Optimum:
     with tqdm(total=method.num_starts, desc="maximising", disable=not progress, leave=False) as bar:
 
         def report(number: int, value: float) -> None:
             bar.update(1)
             bar.set_postfix_str(f"best of start {number + 1}: {-value:.4f}")
 
-        return maximise(problem, method, scale, report, warm)
+        return maximise(problem, method, scale, report, warm, key)
 
 
 def _maximised(prepared: Prepared, problem: Problem, found: Optimum, method: Any) -> Fitted:

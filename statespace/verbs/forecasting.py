@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
+import xarray as xr
 
 from ..data import future, placeholder
 from ..inference import analysis
@@ -74,7 +76,8 @@ def forecast(
     Reference: Durbin and Koopman (2012), section 4.11.
     """
     fitted = model if isinstance(model, Fitted | Filtered) else None
-    if data is not None and past_inputs is None and hasattr(inputs, "index"):
+    labelled = isinstance(inputs, pd.Series | pd.DataFrame | xr.DataArray | xr.Dataset)
+    if data is not None and past_inputs is None and labelled:
         past_inputs = inputs  # one table that covers both
     form = "auto" if fitted is None else fitted.filter_form
     bound, series, transform = _known(model, fitted, data, past_inputs)
@@ -122,7 +125,7 @@ def _known(model: Any, fitted: Fitted | Filtered | None, data: Any, past_inputs:
         raise ValueError("past_inputs= goes with data; the fit has its own inputs")
     if data is None:
         return fitted.model, fitted.series, fitted.transform
-    return prepare(fitted, data, inputs=past_inputs, transform=fitted.transform)
+    return prepare(fitted, data, inputs=past_inputs)
 
 
 def _forecast(found: Any, series: Any, ahead: Any, transform: Any, model: Any, paths: int, key: Any) -> Forecast:
@@ -199,7 +202,7 @@ def simulate(
     """
     if num_samples < 1:
         raise ValueError(f"num_samples must be at least 1, got {num_samples}")
-    fitted, model = model if isinstance(model, Fitted) else None, as_model(model)
+    fitted, model = model if isinstance(model, Fitted | Filtered) else None, as_model(model)
     names = names_of_series(model, series)
     blank = placeholder(length, times=times, inputs=inputs, input_columns=model.input_names, names=names)
     bound = bind(model, blank)
@@ -207,7 +210,7 @@ def simulate(
     dt = None if blank.is_regular else blank.dt
     steps = stamps(bound, blank.length, inputs=blank.inputs, time=blank.time, dt=dt)
     choose, key = jax.random.split(as_key(key))
-    draws: dict[str, Any] = {} if fitted is None or not fitted.draws else flat_draws(fitted)
+    draws: dict[str, Any] = flat_draws(fitted) if isinstance(fitted, Fitted) and fitted.draws else {}
     if draws:
         have = len(next(iter(draws.values())))
         rows = np.asarray(jax.random.choice(choose, have, (num_samples,), replace=num_samples > have))

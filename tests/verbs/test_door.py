@@ -163,3 +163,30 @@ def test_quantiles_at_several_levels(nile_fit):
     ahead = ss.forecast(nile_fit, horizon=2)
     assert ahead.quantile([0.1, 0.9]).shape == (2, 2, 1)
     np.testing.assert_array_equal(ahead.quantile([0.1])[0], ahead.quantile(0.1))
+
+
+def test_a_filter_result_keeps_the_scale_of_its_data():
+    y = ss.datasets.air_passengers()[:60]
+    fit = ss.fit(LEVEL, y, ss.MaximumLikelihood(num_starts=1), transform="log", progress=False)
+    filtered = ss.filter(fit, y[:50])
+    np.testing.assert_allclose(ss.smooth(filtered, y).mean, ss.smooth(fit, y).mean, rtol=1e-12)
+    np.testing.assert_allclose(ss.filter(filtered).mean, filtered.mean, rtol=1e-12)
+    assert ss.log_likelihood(filtered, y) == pytest.approx(ss.log_likelihood(fit), abs=1e-10)
+
+
+def test_inputs_in_a_plain_list_are_those_of_the_horizon():
+    x = RNG.normal(size=40)
+    model = ss.LocalLevel(1.0) + ss.Regression(["x"]) + ss.Noise(1.0)
+    table = pd.DataFrame({"x": x}, MONTHS)
+    lists = ss.forecast(model, PAIR["a"][:38], horizon=2, inputs=[[v] for v in x[38:]], past_inputs=table[:38])
+    np.testing.assert_array_equal(lists.mean, ss.forecast(model, PAIR["a"][:38], horizon=2, inputs=table).mean)
+
+
+def test_the_key_of_an_optimisation_draws_its_starts():
+    def starts(**options):
+        fit = ss.fit(LEVEL, PAIR["b"], ss.MAP(num_starts=2, max_iterations=1), progress=False, **options)
+        return fit.status.details["starts"]
+
+    assert starts(key=1)[0] == starts(key=2)[0]
+    assert starts(key=1)[1] != starts(key=2)[1]
+    assert starts()[1] == starts(key=0)[1]
