@@ -5,6 +5,7 @@ the rules about laziness look at where in the file it stands.
 """
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -293,3 +294,24 @@ def test_import_is_light():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
+
+
+def test_a_name_loaded_late_is_the_one_that_type_checkers_see():
+    """The block under `TYPE_CHECKING` names the room of each name; two rooms with one name would hide a verb."""
+    tree = ast.parse((ROOT / PACKAGE / "__init__.py").read_text())
+    blocks = [node for node in tree.body if isinstance(node, ast.If)]
+    promised = [
+        (node.module, name.name)
+        for node in ast.walk(blocks[0])
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    ]
+    assert len(promised) > 20
+    package = importlib.import_module(PACKAGE)
+    for room, name in promised:
+        path = f"{PACKAGE}.{room or name}"
+        module = importlib.import_module(path)
+        assert getattr(package, name) is (getattr(module, name) if room else module), f"{name} is not that of {path}"
+    rooms = [importlib.import_module(f"{PACKAGE}.{room}").__all__ for room in ("data", "results", "verbs")]
+    found = [name for names in rooms for name in names if name in package.__all__]
+    assert len(found) == len(set(found))

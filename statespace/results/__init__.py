@@ -7,7 +7,7 @@ from .labels import labelled_draws, labelled_paths, labelled_simulation, labelle
 from .panel import PanelFit
 from .priors import Priors
 from .smoothed import Smoothed
-from .storage import load, save
+from .storage import read, write
 
 __all__ = [
     "ConvergenceWarning",
@@ -22,6 +22,6 @@ __all__ = [
     "labelled_paths",
     "labelled_simulation",
     "labelled_values",
-    "load",
-    "save",
+    "read",
+    "write",
 ]

@@ -197,9 +197,9 @@ class Fitted:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write draws, diagnostics, data and model to a `.nc` or `.zarr` file, whole or not at all."""
-        from .storage import save
+        from .storage import write
 
-        save(self, path)
+        write(self, path)
 
 
 def _caution(text: str) -> None:

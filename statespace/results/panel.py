@@ -140,6 +140,6 @@ class PanelFit(Mapping[str, Fitted]):
 
     def save(self, path: str | os.PathLike) -> None:
         """Write all members to a `.nc` or `.zarr` file, whole or not at all."""
-        from .storage import save
+        from .storage import write
 
-        save(self, path)
+        write(self, path)

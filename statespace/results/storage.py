@@ -16,10 +16,10 @@ from .records import from_record, to_record
 _FORMAT = "statespace fit 1"
 
 
-def save(fitted: Fitted | PanelFit, path: str | os.PathLike) -> None:
+def write(fitted: Fitted | PanelFit, path: str | os.PathLike) -> None:
     """Write a fit to a `.nc` (netCDF) or `.zarr` path; an earlier one is replaced once the new one is complete.
 
-    The groups of `to_datatree` are for everyone; the group `statespace` holds what `load` needs besides.
+    The groups of `to_datatree` are for everyone; the group `statespace` holds what `read` needs besides.
 
     Args:
         fitted: The fit.
@@ -52,8 +52,8 @@ def _panel_record(members: dict[str, Fitted]) -> xr.DataTree:
     return tree
 
 
-def load(path: str | os.PathLike, build: Callable[[str], Any]) -> Fitted | PanelFit:
-    """Read a fit that `save` wrote.
+def read(path: str | os.PathLike, build: Callable[[str], Any]) -> Fitted | PanelFit:
+    """Read a fit that `write` wrote.
 
     Args:
         path: The file.

@@ -16,8 +16,7 @@ from ..inference.nuts import NUTS, Draws, sample
 from ..inference.panel import joined
 from ..inference.problem import Problem, merge_priors, parameters
 from ..models.specification import describe, rebuild
-from ..results import Fitted, PanelFit, Priors, Status
-from ..results import load as load_results
+from ..results import Fitted, PanelFit, Priors, Status, read
 from .door import Prepared, as_key, check_method, log_jacobian, prepare, problem_of
 from .filtering import compiled_log_likelihood
 from .panel import is_panel, members, share
@@ -178,7 +177,7 @@ def load(path: str | os.PathLike, *, model: Any = None) -> Any:
             raise ValueError(f"{path} holds the fit of a model class of your own: pass it as load(path, model=...)")
         return rebuild(found)
 
-    return load_results(path, build)
+    return read(path, build)
 
 
 def _warm(start: Any, problem: Problem) -> dict[str, Any] | None:
