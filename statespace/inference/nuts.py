@@ -116,11 +116,6 @@ def _advance(problem: Problem, method: NUTS, state: Any, vectorised: bool) -> An
     return jax.vmap(block)(state) if vectorised else block(state)
 
 
-@eqx.filter_jit
-def _potential(problem: Problem, z: Any) -> Any:
-    return problem.potential(z)
-
-
 def sample(
     problem: Problem,
     method: NUTS,
@@ -149,9 +144,9 @@ def sample(
     if not problem.free:
         raise ValueError("the model has no parameter to learn: every one is fixed or zero; use filter or smooth")
     init_key, run_key = jax.random.split(key)
-    points = _points(problem, method, scale, init_key, start)
-    keys = jax.random.split(run_key, method.num_chains)
-    states = [_start(problem, method, z, k) for z, k in zip(points, keys, strict=True)]
+    keys = zip(jax.random.split(init_key, method.num_chains), jax.random.split(run_key, method.num_chains), strict=True)
+    centre = unconstrain(first_values(problem, scale, start), problem.supports)
+    states = [_first_state(problem, method, centre, *pair) for pair in keys]
     small = len(problem.model.state_names) <= _VECTORISE_UP_TO
     vectorised = method.chain_method == "vectorised" or (method.chain_method == "auto" and small)
     if vectorised:
@@ -198,22 +193,16 @@ def _collect(blocks: list, method: NUTS, vectorised: bool, interrupted: bool) ->
     return Draws({path: chains(lambda kept, p=path: kept[0][p]) for path in values}, found, interrupted)
 
 
-def _points(problem: Problem, method: NUTS, scale: Any, key: Any, start: dict[str, Any] | None) -> list[Any]:
-    """A starting point for each chain: the start, jittered on the unconstrained scale."""
-    centre = unconstrain(first_values(problem, scale, start), problem.supports)
-    points = []
-    for chain_key in jax.random.split(key, method.num_chains):
-        for attempt in jax.random.split(chain_key, _TRIES):
-            leaves, treedef = jax.tree.flatten(centre)
-            noises = jax.random.split(attempt, len(leaves))
-            moved = [x + 0.5 * jax.random.normal(k, x.shape, x.dtype) for x, k in zip(leaves, noises, strict=True)]
-            z = jax.tree.unflatten(treedef, moved)
-            if bool(jnp.isfinite(_potential(problem, z))):
-                points.append(z)
-                break
-        else:
-            raise ValueError(
-                "no starting point with a finite posterior density was found; check the model for states that the "
-                "data cannot identify, and the priors against the parameters' supports"
-            )
-    return points
+def _first_state(problem: Problem, method: NUTS, centre: Any, init_key: Any, run_key: Any) -> Any:
+    """A chain's first state: the start, jittered on the unconstrained scale until its density is finite."""
+    leaves, treedef = jax.tree.flatten(centre)
+    for attempt in jax.random.split(init_key, _TRIES):
+        noises = jax.random.split(attempt, len(leaves))
+        moved = [x + 0.5 * jax.random.normal(k, x.shape, x.dtype) for x, k in zip(leaves, noises, strict=True)]
+        state = _start(problem, method, jax.tree.unflatten(treedef, moved), run_key)
+        if bool(jnp.isfinite(state.potential_energy)):
+            return state
+    raise ValueError(
+        "no starting point with a finite posterior density was found; check the model for states that the data "
+        "cannot identify, and the priors against the parameters' supports"
+    )
