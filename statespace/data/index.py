@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+_STRETCH, _FEW = 8, 0.5
 _DATES = (datetime.date, np.datetime64)
 
 
@@ -158,13 +159,38 @@ def _check_order(index: pd.Index, what: str) -> None:
 def _with_frequency(index: pd.DatetimeIndex) -> pd.DatetimeIndex:
     if index.freq is not None or len(index) < 3:
         return index
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pandas 3.1 announces that the answer will be an offset
-        freq = pd.infer_freq(index)
+    freq = _inferred(index)
     try:
-        return index if freq is None else pd.DatetimeIndex(index, freq=freq)
+        if freq is not None:
+            return pd.DatetimeIndex(index, freq=freq)
     except ValueError:
         return index
+    _warn_of_gaps(index)
+    return index
+
+
+def _inferred(index: pd.DatetimeIndex) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pandas 3.1 announces that the answer will be an offset
+        return pd.infer_freq(index)
+
+
+def _warn_of_gaps(index: pd.DatetimeIndex) -> None:
+    """Irregular dates that are a regular grid with a few stamps left out were hardly meant to be irregular."""
+    starts = sorted({0, max(len(index) // 2 - _STRETCH // 2, 0), max(len(index) - _STRETCH, 0)})
+    for start in starts if len(index) > _STRETCH else ():
+        freq = _inferred(index[start : start + _STRETCH])
+        grid = index[:0] if freq is None else pd.date_range(index[0], index[-1], freq=freq).as_unit(index.unit)
+        missing = len(grid) - len(index)
+        if 0 < missing <= _FEW * len(index) and index.isin(grid).all():
+            warnings.warn(
+                f"the dates are those of frequency {freq!r} with {missing} left out, so they are irregular and time runs "
+                f"in days; if the rows left out are missing values, pass data.asfreq({freq!r}), which keeps one "
+                "step from stamp to stamp",
+                UserWarning,
+                stacklevel=2,
+            )
+            return
 
 
 def _without_gaps(index: pd.PeriodIndex, what: str) -> pd.PeriodIndex:

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any, cast
 
@@ -184,6 +184,46 @@ class Fitted:
     def to_datatree(self) -> xr.DataTree:
         """Everything as an `xarray.DataTree`; for the groups see the documentation."""
         return xr.DataTree.from_dict(groups.fitted_groups(self))
+
+    def with_groups(
+        self,
+        *,
+        states: xr.DataArray | None = None,
+        posterior_predictive: xr.DataArray | None = None,
+        prior: xr.Dataset | None = None,
+        predictions: Any = None,
+        filtered: Any = None,
+        smoothed: Any = None,
+    ) -> "Fitted":
+        """The same fit with further groups in `to_datatree`, `to_arviz` and `save`: what ArviZ's other plots read.
+
+        Args:
+            states: `ss.sample_states(fit, key=key)`, a path for each posterior draw: `states` in /posterior.
+            posterior_predictive: `ss.posterior_predictive(fit, key=key)`: what `az.plot_ppc` reads.
+            prior: `ss.prior_predictive(model, data, key=key)`: /prior and /prior_predictive.
+            predictions: `ss.forecast(fit, ...)`: /predictions and /predictions_constant_data.
+            filtered: `ss.filter(fit)`: /filtered.
+            smoothed: `ss.smooth(fit)`: /smoothed and /components.
+
+        Raises:
+            TypeError: If one is something else.
+            ValueError: If states has not one path for each posterior draw.
+        """
+        more = groups.further_groups(
+            states=states,
+            posterior_predictive=posterior_predictive,
+            prior=prior,
+            predictions=predictions,
+            filtered=filtered,
+            smoothed=smoothed,
+        )
+        drawn = None if self.draws is None else next(iter(self.draws.values())).shape[:2]
+        if states is not None and (states.dims[:2] != ("chain", "draw") or states.shape[:2] != drawn):
+            raise ValueError(
+                f"states= takes one path for each posterior draw {drawn}, got dimensions {dict(states.sizes)}: call "
+                "ss.sample_states(fit, key=key) without num_samples"
+            )
+        return replace(self, extra_groups={**self.extra_groups, **more})
 
     def to_arviz(self) -> Any:
         """What the installed ArviZ reads: InferenceData below ArviZ 1, DataTree from 1 on.

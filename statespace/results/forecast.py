@@ -13,7 +13,6 @@ from scipy.special import ndtr, ndtri
 
 from ..data import Identity, Series, Transform
 from .labels import coordinates, labelled, observed_frame
-from .smoothed import components_dataset
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
@@ -37,7 +36,7 @@ class Forecast:
         state_cov: (horizon, state, state).
         state_names: Names of the states.
         components: Mean and standard deviation, (horizon, series), of each component on the model's scale.
-        draws: Joint paths on the original scale, (sample, horizon, series), or None.
+        draws: Joint paths on the original scale, (draw, horizon, series), or None.
         mixture: Means (draw, horizon, series) and covariances of the parts of a mixture, or None.
         inputs: Inputs over the horizon.
         input_names: Their names.
@@ -126,7 +125,7 @@ class Forecast:
         return pd.DataFrame(both, index=self.index)
 
     def to_xarray(self) -> xr.Dataset:
-        """Moments, states and paths with their coordinates; `time` holds the future stamps."""
+        """Moments, states, components and paths with their coordinates; `time` holds the future stamps."""
         arrays: dict[str, Any] = {
             "mean": (("time", "series"), self.mean),
             "sd": (("time", "series"), self.sd),
@@ -134,14 +133,18 @@ class Forecast:
             "state_cov": (("time", "state", "state_"), self.state_cov),
         }
         if self.draws is not None:
-            arrays["y"] = (("sample", "time", "series"), self.draws)
-        return labelled(arrays, coordinates(self.index, self.names, self.state_names))
+            arrays["y"] = (("draw", "time", "series"), self.draws)
+        coords = coordinates(self.index, self.names, self.state_names)
+        if self.components:
+            coords["component"] = list(self.components)
+            for i, what in enumerate(("component_mean", "component_sd")):
+                values = np.stack([pair[i] for pair in self.components.values()])
+                arrays[what] = (("component", "time", "series"), values)
+        return labelled(arrays, coords)
 
     def to_datatree(self) -> xr.DataTree:
-        """The groups /predictions, /components (if there are any) and /predictions_constant_data."""
+        """The groups /predictions and, with inputs, /predictions_constant_data."""
         groups = {"predictions": self.to_xarray()}
-        if self.components:
-            groups["components"] = components_dataset(self.components, self.index, self.names)
         if self.inputs is not None:
             coords = coordinates(self.index, self.names) | {"input": list(self.input_names)}
             groups["predictions_constant_data"] = labelled({"inputs": (("time", "input"), self.inputs)}, coords)

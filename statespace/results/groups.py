@@ -7,9 +7,21 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..data import Series
+from .filtered import Filtered
+from .forecast import Forecast
 from .labels import coordinates, data_groups, labelled, safe
+from .smoothed import Smoothed
 
 _LOO = "log p(y_t | y_-t, parameters): exact leave-one-stamp-out predictive densities from one smoother pass"
+_OF_THE_DATA = ("observed_data", "constant_data")
+_PARTS: dict[str, tuple[type, str]] = {
+    "states": (xr.DataArray, "sample_states(fit, ...)"),
+    "posterior_predictive": (xr.DataArray, "posterior_predictive(fit, ...)"),
+    "prior": (xr.Dataset, "prior_predictive(model, data, ...)"),
+    "predictions": (Forecast, "forecast(fit, ...)"),
+    "filtered": (Filtered, "filter(fit)"),
+    "smoothed": (Smoothed, "smooth(fit)"),
+}
 _ONE_STEP = "log p(y_t | y_<t, parameters): one-step predictive densities; their sum is the log-likelihood"
 
 
@@ -35,7 +47,38 @@ def fitted_groups(fitted: Any) -> dict[str, xr.Dataset]:
         found |= pointwise_groups(fitted.pointwise, fitted.series)
     else:
         found["estimates"] = estimates(fitted)
-    return {**found, **fitted.extra_groups}
+    for name, more in fitted.extra_groups.items():
+        found[name] = found[name].merge(more) if name in found else more
+    return found
+
+
+def further_groups(**parts: Any) -> dict[str, xr.Dataset]:
+    """The groups that other results of a fit fill; see `Fitted.with_groups`.
+
+    Raises:
+        TypeError: If a part is not what its name says.
+    """
+    found: dict[str, xr.Dataset] = {}
+    for name, part in ((name, part) for name, part in parts.items() if part is not None):
+        kind, verb = _PARTS[name]
+        if not isinstance(part, kind):
+            raise TypeError(f"{name}= takes what ss.{verb} returns, got {type(part).__name__}")
+        if name == "prior":
+            found |= {"prior": _with_chain(part.drop_vars("y")), "prior_predictive": _with_chain(part[["y"]])}
+        elif name in ("states", "posterior_predictive"):
+            found["posterior" if name == "states" else name] = _with_chain(part.to_dataset())
+        else:
+            own = {group: node.to_dataset() for group, node in part.to_datatree().children.items()}
+            found |= {group: _with_chain(made) for group, made in own.items() if group not in _OF_THE_DATA}
+    return found
+
+
+def _with_chain(made: xr.Dataset) -> xr.Dataset:
+    """Draws without chains as those of one chain, which is what ArviZ reads."""
+    if "draw" not in made.dims or "chain" in made.dims:
+        return made
+    arrays = {name: v.expand_dims(chain=[0]) if "draw" in v.dims else v for name, v in made.data_vars.items()}
+    return xr.Dataset(arrays, attrs=made.attrs)
 
 
 def pointwise_groups(pointwise: dict[str, NDArray[Any]] | None, series: Series) -> dict[str, xr.Dataset]:

@@ -64,9 +64,13 @@ def data_groups(series: Series, values: NDArray[np.float64] | None = None) -> di
 
 
 def labelled_paths(paths: NDArray[np.float64], series: Series, state_names: Sequence[str]) -> xr.DataArray:
-    """Paths of states (sample, time, state)."""
+    """Paths of states, (draw, time, state) or (chain, draw, time, state)."""
     coords = coordinates(series.index, series.names, state_names)
-    return labelled({"states": (("sample", "time", "state"), paths)}, coords)["states"]
+    return labelled({"states": ((*_drawn(paths), "time", "state"), paths)}, coords)["states"]
+
+
+def _drawn(values: NDArray[np.float64]) -> tuple[str, ...]:
+    return ("chain", "draw")[4 - np.ndim(values) :]
 
 
 def labelled_draws(values: NDArray[np.float64], name: str) -> xr.DataArray:
@@ -75,9 +79,9 @@ def labelled_draws(values: NDArray[np.float64], name: str) -> xr.DataArray:
 
 
 def labelled_values(values: NDArray[np.float64], series: Series) -> xr.DataArray:
-    """Simulated observations (sample, time, series)."""
+    """Simulated observations, (draw, time, series) or (chain, draw, time, series)."""
     coords = coordinates(series.index, series.names)
-    return labelled({"y": (("sample", "time", "series"), values)}, coords)["y"]
+    return labelled({"y": ((*_drawn(values), "time", "series"), values)}, coords)["y"]
 
 
 def labelled_simulation(
@@ -85,5 +89,5 @@ def labelled_simulation(
 ) -> xr.Dataset:
     """Simulated states and observations."""
     coords = coordinates(series.index, series.names, state_names)
-    arrays = {"y": (("sample", "time", "series"), values), "states": (("sample", "time", "state"), states)}
+    arrays = {"y": (("draw", "time", "series"), values), "states": (("draw", "time", "state"), states)}
     return labelled(arrays, coords)

@@ -58,6 +58,8 @@ def from_record(tree: xr.DataTree) -> dict[str, Any]:
     state = tree[_GROUP].to_dataset()
     read = {str(name): json.loads(text) for name, text in state.attrs.items()}
     extra = {str(k): v.to_dataset() for k, v in tree.children.items() if k not in _OWN_GROUPS}
+    if "posterior" in tree and "states" in tree["posterior"]:
+        extra["posterior"] = tree["posterior"].to_dataset()[["states"]]
     return {
         **read["plain"],
         **_learned(tree, state, read),

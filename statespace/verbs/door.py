@@ -168,6 +168,25 @@ def traced(*trees: Any) -> bool:
     return any(is_traced(leaf) for tree in trees for leaf in jax.tree.leaves(tree))
 
 
+def chosen_draws(fitted: Fitted, num_samples: int | None, key: Any) -> tuple[dict[str, np.ndarray], tuple[int, ...]]:
+    """Posterior draws in one axis, and the shape that results of them have.
+
+    Args:
+        fitted: A fit with draws.
+        num_samples: How many, picked at random, twice only where there are too few; None for each one once.
+        key: PRNG key.
+
+    Returns:
+        Draws by path; (chain, draw) where each is used once, else (draw,).
+    """
+    draws = flat_draws(fitted)
+    if num_samples is None:
+        return draws, np.shape(next(iter((fitted.draws or {}).values())))[:2]
+    have = len(next(iter(draws.values())))
+    rows = np.asarray(jax.random.choice(key, have, (num_samples,), replace=num_samples > have))
+    return {path: v[rows] for path, v in draws.items()}, (num_samples,)
+
+
 def flat_draws(fitted: Fitted, most: int | None = None) -> dict[str, np.ndarray]:
     """The draws of all chains in one axis; evenly thinned to at most `most`."""
     draws = {path: np.asarray(v).reshape(-1, *np.shape(v)[2:]) for path, v in (fitted.draws or {}).items()}

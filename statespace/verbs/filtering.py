@@ -17,6 +17,7 @@ from .door import (
     as_key,
     as_model,
     check_method,
+    chosen_draws,
     flat_draws,
     held_values,
     known_problem,
@@ -30,8 +31,10 @@ from .door import (
 )
 from .law import law_of
 from .panel import for_each_member, is_panel
+from .workers import over_draws
 
 _MOST_DRAWS = 400
+_UNLESS_TOLD = 200
 
 
 def log_likelihood(
@@ -306,7 +309,7 @@ def sample_states(
     *,
     inputs: Any = None,
     times: Any = None,
-    num_samples: int,
+    num_samples: int | None = None,
     key: Any,
 ) -> Any:
     """Joint draws of the whole path of states given all data.
@@ -317,11 +320,12 @@ def sample_states(
         method: Filtering method; the exact one when left out.
         inputs: Input columns, if the model reads any.
         times: Stamps of data that carry none.
-        num_samples: Number of paths.
+        num_samples: Number of paths; one for each posterior draw (200 without posterior draws) when left out.
         key: PRNG key.
 
     Returns:
-        An `xarray.DataArray` with dimensions (sample, time, state).
+        An `xarray.DataArray` with dimensions (draw, time, state); (chain, draw, time, state) with one path for each
+        posterior draw, which `Fitted.with_groups` then takes.
 
     Raises:
         ValueError: If a parameter is unknown, data and model do not fit together, or num_samples is below 1.
@@ -334,18 +338,18 @@ def sample_states(
 
     Reference: Durbin and Koopman (2002), Biometrika 89.
     """
-    if num_samples < 1:
+    if num_samples is not None and num_samples < 1:
         raise ValueError(f"num_samples must be at least 1, got {num_samples}")
     prepared, form = _prepare(model, data, method, inputs, times, "sample_states")
     key = as_key(key)
     if isinstance(model, Fitted) and model.draws:
         problem = problem_of(prepared.model, prepared.series, fixed=held_values(model), form=form)
-        every = flat_draws(model)
         choose, key = jax.random.split(key)
-        chosen = jax.random.choice(choose, len(next(iter(every.values()))), (num_samples,))
-        draws = _as_jax({p: v[np.asarray(chosen)] for p, v in every.items()})
-        paths = analysis.path_arrays(problem, draws, jax.random.split(key, num_samples), 1)[:, 0]
+        draws, shape = chosen_draws(model, num_samples, choose)
+        found = over_draws(lambda part, k: analysis.path_arrays(problem, part, k, 1)[:, 0], draws, key, False, "paths")
+        paths = np.reshape(found, (*shape, *np.shape(found)[1:]))
     else:
         problem = known_problem(prepared.model, prepared.series, form)
-        paths = analysis.path_arrays(problem, {}, jax.random.split(key, 1), num_samples)[0]
+        count = _UNLESS_TOLD if num_samples is None else num_samples
+        paths = analysis.path_arrays(problem, {}, jax.random.split(key, 1), count)[0]
     return labelled_paths(np.asarray(paths), prepared.series, prepared.model.state_names)

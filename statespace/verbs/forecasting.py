@@ -18,6 +18,7 @@ from .door import (
     as_model,
     bind,
     check_method,
+    chosen_draws,
     flat_draws,
     known_problem,
     names_of_series,
@@ -188,7 +189,7 @@ def simulate(
         key: PRNG key.
 
     Returns:
-        An `xarray.Dataset` with `y` (sample, time, series) and `states` (sample, time, state).
+        An `xarray.Dataset` with `y` (draw, time, series) and `states` (draw, time, state).
 
     Raises:
         ValueError: If a parameter is unknown, the first law is diffuse, neither length nor times is given, or
@@ -210,11 +211,9 @@ def simulate(
     dt = None if blank.is_regular else blank.dt
     steps = stamps(bound, blank.length, inputs=blank.inputs, time=blank.time, dt=dt)
     choose, key = jax.random.split(as_key(key))
-    draws: dict[str, Any] = flat_draws(fitted) if isinstance(fitted, Fitted) and fitted.draws else {}
-    if draws:
-        have = len(next(iter(draws.values())))
-        rows = np.asarray(jax.random.choice(choose, have, (num_samples,), replace=num_samples > have))
-        draws = {path: jnp.asarray(v[rows]) for path, v in draws.items()}
+    draws: dict[str, Any] = {}
+    if isinstance(fitted, Fitted) and fitted.draws:
+        draws = jax.tree.map(jnp.asarray, chosen_draws(fitted, num_samples, choose)[0])
     states, values = analysis.simulated_arrays(bound, draws, steps, jax.random.split(key, num_samples))
     values = np.asarray(values) if fitted is None else fitted.transform.inverse(np.asarray(values))
     return labelled_simulation(np.asarray(states), np.asarray(values), blank, bound.state_names)

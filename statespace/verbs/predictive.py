@@ -10,7 +10,7 @@ import xarray as xr
 from ..inference import analysis
 from ..inference.problem import merge_priors
 from ..results import Fitted, labelled_values
-from .door import as_key, flat_draws, held_values, known_problem, prepare, problem_of
+from .door import as_key, chosen_draws, held_values, known_problem, prepare, problem_of
 from .panel import for_each_member
 from .workers import over_draws
 
@@ -45,7 +45,7 @@ def prior_predictive(
         key: PRNG key.
 
     Returns:
-        A Dataset with `y` (sample, time, series) and the parameters, (sample, ...), under their paths.
+        A Dataset with `y` (draw, time, series) and the parameters, (draw, ...), under their paths.
 
     Raises:
         ValueError: As `fit`.
@@ -71,7 +71,7 @@ def prior_predictive(
     )
     values = np.asarray(prepared.transform.inverse(paths))
     made = labelled_values(values, prepared.series)
-    extra = {p: (("sample", *(f"{p}_dim_{i}" for i in range(v.ndim - 1))), v) for p, v in draws.items()}
+    extra = {p: (("draw", *(f"{p}_dim_{i}" for i in range(v.ndim - 1))), v) for p, v in draws.items()}
     return xr.Dataset({"y": made, **extra})
 
 
@@ -81,11 +81,12 @@ def posterior_predictive(fitted: Fitted, *, num_samples: int | None = None, key:
 
     Args:
         fitted: A fit.
-        num_samples: Number of series; one for each draw (200 for a point estimate) when left out.
+        num_samples: Number of series; one for each posterior draw (200 for a point estimate) when left out.
         key: PRNG key.
 
     Returns:
-        A DataArray (sample, time, series) on the original scale.
+        A DataArray on the original scale, (draw, time, series); (chain, draw, time, series) with one series for each
+        posterior draw. `Fitted.with_groups` takes it to where `az.plot_ppc` looks.
 
     Example:
         >>> import jax, statespace as ss
@@ -95,16 +96,12 @@ def posterior_predictive(fitted: Fitted, *, num_samples: int | None = None, key:
     """
     choose, run = jax.random.split(as_key(key))
     if fitted.draws:
-        every = flat_draws(fitted)
-        have = len(next(iter(every.values())))
-        rows = np.arange(have)
-        if num_samples is not None:
-            rows = np.asarray(jax.random.choice(choose, have, (num_samples,), replace=num_samples > have))
-        form, draws = fitted.filter_form, {p: v[rows] for p, v in every.items()}
-        problem = problem_of(fitted.model, fitted.series, fixed=held_values(fitted), form=form)
+        draws, shape = chosen_draws(fitted, num_samples, choose)
+        problem = problem_of(fitted.model, fitted.series, fixed=held_values(fitted), form=fitted.filter_form)
         found = over_draws(
             lambda part, k: analysis.replicated_arrays(problem, part, k), draws, run, False, "replicates"
         )
+        found = np.reshape(found, (*shape, *np.shape(found)[1:]))
     else:
         problem = known_problem(fitted.model, fitted.series, fitted.filter_form)
         keys = jax.random.split(run, 200 if num_samples is None else num_samples)

@@ -2,6 +2,7 @@
 
 import datetime
 import re
+import warnings
 
 import jax.numpy as jnp
 import numpy as np
@@ -472,3 +473,16 @@ def test_new_rows_need_inputs():
 def test_parts_of_different_series_do_not_join():
     with pytest.raises(ValueError, match="join parts of one series"):
         join_series(as_series(monthly()), as_series(monthly("front")))
+
+
+def test_a_grid_with_a_few_dates_left_out_is_warned_about():
+    months = pd.date_range("2000-01-01", periods=40, freq="MS")
+    left = months.delete([12, 30])
+    with pytest.warns(UserWarning, match=r"frequency 'MS' with 2 left out.*asfreq\('MS'\)"):
+        series = as_series(pd.Series(np.arange(38.0), left))
+    assert not series.is_regular
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        as_series(pd.Series(np.arange(38.0), left).asfreq("MS"))
+        days = pd.DatetimeIndex(["2000-01-01"]) + pd.to_timedelta(np.arange(30) ** 2, unit="D")
+        as_series(pd.Series(np.arange(30.0), days))

@@ -94,8 +94,8 @@ def test_history_is_on_the_original_scale(make_forecast):
 def test_datatree_has_future_dates_paths_and_inputs(make_forecast, rng):
     ahead = make_forecast(draws=rng.normal(size=(10, 3, 1)))
     tree = ahead.to_datatree()
-    assert set(tree.children) == {"predictions", "components", "predictions_constant_data"}
+    assert set(tree.children) == {"predictions", "predictions_constant_data"}
     y = tree["predictions"]["y"]
-    assert y.dims == ("sample", "time", "series")
+    assert y.dims == ("draw", "time", "series")
     assert y["time"].values[0] == np.datetime64("2002-01-01")
     assert tree["predictions_constant_data"]["inputs"].dims == ("time", "input")

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from statespace.data import BoxCox
-from statespace.results import Status, load, save
+from statespace.results import Status, read, write
 
 FORMATS = [".nc", ".zarr"]
 DAY = pd.Timestamp("2000-03-20")
@@ -39,8 +39,8 @@ def _same(first, second):
 
 
 def _again(fitted, folder, suffix=".nc"):
-    save(fitted, folder / f"fit{suffix}")
-    return load(folder / f"fit{suffix}", lambda text: f"built from {text}")
+    write(fitted, folder / f"fit{suffix}")
+    return read(folder / f"fit{suffix}", lambda text: f"built from {text}")
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -120,7 +120,7 @@ def test_a_loaded_fit_can_be_saved_again(make_posterior, tmp_path):
 
 
 def test_others_can_read_the_file(make_posterior, tmp_path):
-    save(make_posterior(), tmp_path / "fit.nc")
+    write(make_posterior(), tmp_path / "fit.nc")
     with xr.open_datatree(tmp_path / "fit.nc", engine="h5netcdf") as tree:
         assert tree["posterior"]["level.scale"].dims == ("chain", "draw")
         time = tree["observed_data"]["time"]
@@ -131,13 +131,13 @@ def test_others_can_read_the_file(make_posterior, tmp_path):
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_file_is_replaced_whole_or_stays_as_it_was(make_posterior, tmp_path, monkeypatch, suffix):
     path, fitted = tmp_path / f"fit{suffix}", make_posterior(chains=1, draws=2)
-    save(fitted, path)
-    save(replace(fitted, specification="new"), path)
+    write(fitted, path)
+    write(replace(fitted, specification="new"), path)
     for where in ("to_netcdf", "to_zarr"):
         monkeypatch.setattr(xr.DataTree, where, _interrupted)
     with pytest.raises(KeyboardInterrupt):
-        save(replace(fitted, specification="newer"), path)
-    assert load(path, str).specification == "new"
+        write(replace(fitted, specification="newer"), path)
+    assert read(path, str).specification == "new"
     assert os.listdir(tmp_path) == [path.name]
 
 
@@ -149,7 +149,7 @@ def _interrupted(self, path, **options):
 
 def test_an_old_folder_comes_back_when_the_new_one_cannot_take_its_place(make_posterior, tmp_path, monkeypatch):
     path, fitted = tmp_path / "fit.zarr", make_posterior(chains=1, draws=2)
-    save(fitted, path)
+    write(fitted, path)
     move = os.replace
 
     def refuse_the_new_one(source, target):  # zarr moves its own files too, and the old folder has to move back
@@ -159,22 +159,22 @@ def test_an_old_folder_comes_back_when_the_new_one_cannot_take_its_place(make_po
 
     monkeypatch.setattr(os, "replace", refuse_the_new_one)
     with pytest.raises(PermissionError):
-        save(replace(fitted, specification="new"), path)
-    assert load(path, str).specification == fitted.specification
+        write(replace(fitted, specification="new"), path)
+    assert read(path, str).specification == fitted.specification
 
 
 def test_where_a_fit_cannot_be_saved(make_posterior, tmp_path):
     fitted = make_posterior(chains=1, draws=2)
     with pytest.raises(ValueError, match=r"\.nc \(netCDF\) or \.zarr"):
-        save(fitted, tmp_path / "fit.csv")
+        write(fitted, tmp_path / "fit.csv")
     with pytest.raises(FileNotFoundError, match="does not exist: create it"):
-        save(fitted, tmp_path / "none" / "fit.nc")
+        write(fitted, tmp_path / "none" / "fit.nc")
 
 
 def test_a_frequency_that_no_file_can_hold(make_posterior, tmp_path):
     days = pd.date_range("2000-01-03", periods=24, freq=pd.offsets.CustomBusinessDay(holidays=["2000-01-05"]))
     with pytest.raises(ValueError, match="no file can hold"):
-        save(make_posterior(days, chains=1, draws=2), tmp_path / "fit.nc")
+        write(make_posterior(days, chains=1, draws=2), tmp_path / "fit.nc")
     assert os.listdir(tmp_path) == []
 
 
@@ -184,7 +184,7 @@ def test_zarr_is_asked_for_by_name_where_it_is_missing(make_posterior, tmp_path,
 
     monkeypatch.setattr(xr.DataTree, "to_zarr", missing)
     with pytest.raises(ImportError, match=r"statespace-jax\[zarr\]"):
-        save(make_posterior(chains=1, draws=2), tmp_path / "fit.zarr")
+        write(make_posterior(chains=1, draws=2), tmp_path / "fit.zarr")
 
 
 def _text(path, fitted):
@@ -192,7 +192,7 @@ def _text(path, fitted):
 
 
 def _half(path, fitted):
-    save(fitted, path)
+    write(fitted, path)
     path.write_bytes(path.read_bytes()[:5000])
 
 
@@ -218,22 +218,22 @@ def test_files_that_are_no_fits(make_posterior, tmp_path, spoil, text):
     path = tmp_path / "fit.nc"
     spoil(path, make_posterior(chains=1, draws=2))
     with pytest.raises(ValueError, match=f"fit.nc .*{text}"):
-        load(path, str)
+        read(path, str)
 
 
 def test_a_folder_that_is_no_fit(tmp_path):
     (tmp_path / "fit.zarr").mkdir()
     with pytest.raises(ValueError, match="cannot be read"):
-        load(tmp_path / "fit.zarr", str)
+        read(tmp_path / "fit.zarr", str)
 
 
 def test_what_is_wrong_with_the_model_is_not_blamed_on_the_file(make_posterior, tmp_path):
     def build(text):
         raise ValueError("unknown component")
 
-    save(make_posterior(chains=1, draws=2), tmp_path / "fit.nc")
+    write(make_posterior(chains=1, draws=2), tmp_path / "fit.nc")
     with pytest.raises(ValueError, match=r"^unknown component$"):
-        load(tmp_path / "fit.nc", build)
+        read(tmp_path / "fit.nc", build)
 
 
 def test_priors_are_kept_in_words(make_posterior, tmp_path):

@@ -86,7 +86,7 @@ def test_sample_states_has_the_smoothed_moments(nile):
     gaps[20:40] = np.nan
     exact = ss.smooth(MODEL, gaps)
     paths = ss.sample_states(MODEL, gaps, num_samples=4000, key=jax.random.key(5))
-    assert paths.dims == ("sample", "time", "state")
+    assert paths.dims == ("draw", "time", "state")
     z = (paths.values.mean(axis=0) - exact.mean) / exact.sd * np.sqrt(4000)
     assert np.abs(z).max() < 4.5
     np.testing.assert_allclose(paths.values.std(axis=0), exact.sd, rtol=0.06)

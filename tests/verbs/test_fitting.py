@@ -233,3 +233,47 @@ def test_save_and_load(nile_posterior, tmp_path):
     second = ss.forecast(again, horizon=4, key=jax.random.key(3))
     np.testing.assert_allclose(first.mean, second.mean, rtol=1e-12)
     pd.testing.assert_index_equal(first.index, second.index)
+
+
+def test_groups_for_arviz(nile, nile_posterior, tmp_path):
+    key = jax.random.key(4)
+    shape = next(iter(nile_posterior.draws.values())).shape
+    replicates = ss.posterior_predictive(nile_posterior, key=key)
+    assert replicates.dims == ("chain", "draw", "time", "series")
+    assert replicates.shape[:2] == shape
+    assert ss.posterior_predictive(nile_posterior, num_samples=7, key=key).dims == ("draw", "time", "series")
+    paths = ss.sample_states(nile_posterior, key=key)
+    prior = ss.prior_predictive(ss.LocalLevel() + ss.Noise(), nile, num_samples=20, key=key)
+    ahead = ss.forecast(nile_posterior, horizon=5, num_samples=30, key=key)
+    more = nile_posterior.with_groups(
+        states=paths,
+        posterior_predictive=replicates,
+        prior=prior,
+        predictions=ahead,
+        filtered=ss.filter(nile_posterior),
+        smoothed=ss.smooth(nile_posterior),
+    )
+    tree = more.to_datatree()
+    np.testing.assert_array_equal(tree["posterior"]["states"], paths)
+    np.testing.assert_array_equal(tree["posterior_predictive"]["y"], replicates)
+    np.testing.assert_array_equal(tree["prior_predictive"]["y"][0], prior.y)
+    np.testing.assert_array_equal(tree["prior"]["level.scale"][0], prior["level.scale"])
+    np.testing.assert_array_equal(tree["predictions"]["y"][0], ahead.draws)
+    np.testing.assert_array_equal(tree["predictions"]["component_mean"].sum("component"), ahead.mean)
+    assert {"filtered", "smoothed", "components", "observed_data"} <= set(tree.children)
+    found = more.to_arviz()
+    assert found["posterior_predictive"]["y"].dims[:2] == ("chain", "draw")
+    # a path belongs to its draw: in sum, states given data spread as the smoother says
+    smoothed = ss.smooth(nile_posterior)
+    error = (paths.mean(("chain", "draw")).to_numpy() - smoothed.mean) / smoothed.sd
+    assert np.abs(error).max() < 5 / np.sqrt(np.prod(shape) / 2)  # half as many effective draws
+    more.save(tmp_path / "more.nc")
+    again = ss.load(tmp_path / "more.nc").to_datatree()
+    for name, node in tree.children.items():
+        np.testing.assert_equal(
+            again[name].to_dataset().to_dict()["data_vars"], node.to_dataset().to_dict()["data_vars"]
+        )
+    with pytest.raises(ValueError, match="one path for each posterior draw"):
+        nile_posterior.with_groups(states=ss.sample_states(nile_posterior, num_samples=3, key=key))
+    with pytest.raises(TypeError, match=r"predictions= takes what ss.forecast\(fit"):
+        nile_posterior.with_groups(predictions=replicates)
