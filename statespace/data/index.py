@@ -184,8 +184,8 @@ def _warn_of_gaps(index: pd.DatetimeIndex) -> None:
         missing = len(grid) - len(index)
         if 0 < missing <= _FEW * len(index) and index.isin(grid).all():
             warnings.warn(
-                f"the dates are those of frequency {freq!r} with {missing} left out, so they are irregular and time runs "
-                f"in days; if the rows left out are missing values, pass data.asfreq({freq!r}), which keeps one "
+                f"the dates are those of frequency {freq!r} with {missing} left out, so they are irregular and time "
+                f"runs in days; if the rows left out are missing values, pass data.asfreq({freq!r}), which keeps one "
                 "step from stamp to stamp",
                 UserWarning,
                 stacklevel=2,

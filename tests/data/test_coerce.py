@@ -484,5 +484,5 @@ def test_a_grid_with_a_few_dates_left_out_is_warned_about():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         as_series(pd.Series(np.arange(38.0), left).asfreq("MS"))
-        days = pd.DatetimeIndex(["2000-01-01"]) + pd.to_timedelta(np.arange(30) ** 2, unit="D")
+        days = pd.Timestamp("2000-01-01") + pd.to_timedelta(np.arange(30) ** 2, unit="D")
         as_series(pd.Series(np.arange(30.0), days))
