@@ -237,7 +237,7 @@ def test_the_language_builds_what_it_says():
     assert [component.name for component in model.components] == expected
     assert input_columns(terms) == ["x", "y (z)"]
     assert len(model.components[1].states) == 6
-    assert int(model.components[5].position) == 3
+    assert int(model.components[5].time) == 3
     assert model.observation is not None
 
 

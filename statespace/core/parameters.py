@@ -132,6 +132,11 @@ class Parameter:
             return False
         return bool(np.all(np.asarray(value) == 0.0))
 
+    @property
+    def dimension(self) -> int:
+        """How many free numbers it has: those of the unconstrained scale."""
+        return int(np.prod(biject_to(self.constraint).inverse_shape(self.shape)))
+
     def default_prior(self, scale: Any) -> Distribution:
         """The default prior, given the standard deviation of the data: one, or one for each element."""
         return self.declaration.prior(self.owner, scale)

@@ -7,7 +7,7 @@ first stamp is only updated; `predict` is never called there.
 
 import functools
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ CHECKPOINT_FROM = 4096
 _CHUNK = 256
 
 
+@runtime_checkable
 class Recursion(Protocol):
     """What the scan needs from a method."""
 

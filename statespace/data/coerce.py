@@ -91,6 +91,65 @@ def append_series(series: Series, new: Any, *, inputs: Any = None, times: Any = 
     return replace(rows, inputs=values, input_names=names)
 
 
+def on_the_clock(series: Series, like: Series) -> Series:
+    """A series measured by the clock of another one, to which a model was fitted: in the same periods, or in days.
+
+    Args:
+        series: New data.
+        like: The data of the fit.
+
+    Raises:
+        ValueError: If the fit's data are regular and the new ones have gaps, or another frequency.
+    """
+    kinds = (pd.DatetimeIndex, pd.PeriodIndex)
+    if not (isinstance(series.index, kinds) and isinstance(like.index, kinds)):
+        same = series.is_regular == like.is_regular or series.length == 1
+        return series if same else _other_clock(series, like)
+    if not like.is_regular:
+        return _irregular(series) if series.is_regular else series
+    if isinstance(series.index, pd.DatetimeIndex) and isinstance(like.index, pd.DatetimeIndex):
+        first: Any = series.index[0]
+        grid = pd.date_range(first, periods=series.length, freq=like.index.freq).as_unit(series.index.unit)
+        if grid.equals(series.index):
+            time, dt, _ = clock(grid)
+            return replace(series, index=grid, freq=like.freq, time=time, dt=dt, is_regular=True)
+    return series if series.is_regular and _alike(series.index, like.index) else _other_clock(series, like)
+
+
+def _irregular(series: Series) -> Series:
+    """A regular series of dates measured in days."""
+    index = _dates(series.index)
+    days = elapsed(index, index[0])
+    dt = np.concatenate([[np.nan], np.diff(days)])
+    bare: Any = index.copy()
+    bare.freq = None
+    return replace(series, index=bare, freq=None, time=days, dt=dt, is_regular=False)
+
+
+def _alike(first: pd.Index, second: pd.Index) -> bool:
+    """Whether two regular indices of dates have steps of about one length, as far as that shows."""
+    sizes = [_step_in_days(index) for index in (first, second) if len(index) > 1]
+    return len(sizes) < 2 or bool(abs(sizes[0] / sizes[1] - 1) < 0.1)
+
+
+def _step_in_days(index: pd.Index) -> float:
+    days = elapsed(_dates(index), _dates(index)[0])
+    return float(days[-1] / (len(days) - 1))
+
+
+def _dates(index: Any) -> pd.DatetimeIndex:
+    return index.to_timestamp() if isinstance(index, pd.PeriodIndex) else pd.DatetimeIndex(index)
+
+
+def _other_clock(series: Series, like: Series) -> Series:
+    had, wanted = (part.freq or ("regular" if part.is_regular else "irregular") for part in (series, like))
+    cure = f"; pass data.asfreq({like.freq!r}), which leaves NaN where nothing was observed" if like.freq else ""
+    raise ValueError(
+        f"the data have the frequency {had!r}, but the model was fitted to {wanted!r}: a step would be another length "
+        f"of time{cure}"
+    )
+
+
 def _build(table: Table, index: pd.Index, what: str = _WHAT) -> Series:
     observed = to_floats(table.frame.set_axis(index, axis=0), what)
     mask = ~np.isnan(observed)

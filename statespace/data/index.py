@@ -102,6 +102,45 @@ def is_regular(index: pd.Index) -> bool:
     return isinstance(index, pd.PeriodIndex | pd.RangeIndex) or getattr(index, "freq", None) is not None
 
 
+def moment(index: pd.Index, at: Any) -> float:
+    """The time of a stamp, inside the index or not, on the clock that starts at its first stamp.
+
+    On a regular index this is a position: below 0 before the first stamp, beyond the last one after it, and half way
+    between two stamps for what is no stamp. On an irregular one it is in days, or in the stamps' own unit.
+
+    Args:
+        index: A checked index.
+        at: A number, a date, or the text of one.
+
+    Raises:
+        ValueError: If `at` is no date.
+
+    Example:
+        >>> import pandas as pd
+        >>> months = pd.date_range("2020-01-01", periods=3, freq="MS")
+        >>> moment(months, "2020-06-01"), moment(months, "2020-02-10")
+        (5.0, 1.5)
+    """
+    if isinstance(index, pd.PeriodIndex):
+        period: Any = pd.Period(at, freq=index.freq)
+        return float(period.ordinal - index[0].ordinal)
+    if not isinstance(index, pd.DatetimeIndex):
+        return (float(at) - float(index[0])) / (index.step if isinstance(index, pd.RangeIndex) else 1.0)
+    stamp: Any = pd.Timestamp(at)
+    if stamp.tz is None or index.tz is None:
+        stamp = stamp.tz_localize(None).tz_localize(index.tz)
+    elif index.tz is not None:
+        stamp = stamp.tz_convert(index.tz)
+    if not is_regular(index):
+        return float((stamp - index[0]) / pd.Timedelta(days=1))
+    if stamp < index[0]:
+        return -1.0
+    start: Any = index[0]
+    grid = index if stamp <= index[-1] else pd.date_range(start, stamp, freq=index.freq)
+    before = int(grid.searchsorted(stamp, side="left"))
+    return float(before) if before < len(grid) and grid[before] == stamp else before - 0.5
+
+
 def frequency(index: pd.Index) -> str | None:
     """The frequency of dates or periods as pandas writes it."""
     return index.freqstr if isinstance(index, pd.DatetimeIndex | pd.PeriodIndex) else None
@@ -180,7 +219,8 @@ def _warn_of_gaps(index: pd.DatetimeIndex) -> None:
     starts = sorted({0, max(len(index) // 2 - _STRETCH // 2, 0), max(len(index) - _STRETCH, 0)})
     for start in starts if len(index) > _STRETCH else ():
         freq = _inferred(index[start : start + _STRETCH])
-        grid = index[:0] if freq is None else pd.date_range(index[0], index[-1], freq=freq).as_unit(index.unit)
+        ends: Any = (index[0], index[-1])
+        grid = index[:0] if freq is None else pd.date_range(*ends, freq=freq).as_unit(index.unit)
         missing = len(grid) - len(index)
         if 0 < missing <= _FEW * len(index) and index.isin(grid).all():
             warnings.warn(

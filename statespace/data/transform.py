@@ -8,6 +8,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
 
 @dataclass(frozen=True)
 class Transform(abc.ABC):
@@ -29,6 +32,16 @@ class Transform(abc.ABC):
     @abc.abstractmethod
     def log_jacobian(self, values: Any) -> NDArray[np.float64]:
         """The logarithm of |dg/dy| at each y: add its sum to a log-likelihood of z to get that of y."""
+
+    @property
+    def num_estimated(self) -> int:
+        """How many of its numbers were estimated from the observations."""
+        return 0
+
+    def moments(self, mean: NDArray[np.float64], sd: NDArray[np.float64]) -> tuple[Any, Any]:
+        """E[y] and E[y^2] for normal z of these means and standard deviations; by Gauss-Hermite quadrature."""
+        values = np.asarray(self.inverse(mean[..., None] + sd[..., None] * _NODES))
+        return values @ _WEIGHTS, values**2 @ _WEIGHTS
 
     def fit(self, values: Any) -> Self:
         """The transform with what it estimates from the observations."""
@@ -85,6 +98,11 @@ class Log(Transform):
         """The exponential of z."""
         return _namespace(values).exp(values)
 
+    def moments(self, mean: NDArray[np.float64], sd: NDArray[np.float64]) -> tuple[Any, Any]:
+        """Those of the log-normal law, exp(m + s^2 / 2) and exp(2 m + 2 s^2)."""
+        with np.errstate(over="ignore"):
+            return np.exp(mean + sd**2 / 2), np.exp(2 * mean + 2 * sd**2)
+
     def log_jacobian(self, values: Any) -> NDArray[np.float64]:
         """-log y."""
         return -np.log(_positive(values, self.name))
@@ -96,6 +114,7 @@ class BoxCox(Transform):
 
     Args:
         lam: The exponent; None until `fit` has estimated it.
+        estimated: Whether it was, and so counts as a parameter.
 
     Example:
         >>> from statespace.data import BoxCox
@@ -107,6 +126,7 @@ class BoxCox(Transform):
     """
 
     lam: float | None = None
+    estimated: bool = False
 
     def __post_init__(self) -> None:
         if self.lam is not None and not np.isfinite(self.lam):
@@ -134,7 +154,16 @@ class BoxCox(Transform):
         logs = logs[~np.isnan(logs)]
         if len(logs) < 3 or np.ptp(logs) == 0:
             raise ValueError("got fewer than three values or equal ones, expected some variation; pass BoxCox(lam)")
-        return type(self)(float(boxcox_normmax(np.exp(logs - logs.mean()), method="mle")))
+        return type(self)(float(boxcox_normmax(np.exp(logs - logs.mean()), method="mle")), estimated=True)
+
+    @property
+    def num_estimated(self) -> int:
+        """1 where the exponent was estimated."""
+        return int(self.estimated)
+
+    def moments(self, mean: NDArray[np.float64], sd: NDArray[np.float64]) -> tuple[Any, Any]:
+        """By quadrature; those of the log-normal law where the exponent is 0."""
+        return Log().moments(mean, sd) if self.lam == 0 else super().moments(mean, sd)
 
     def forward(self, values: Any) -> NDArray[np.float64]:
         """(y^lam - 1) / lam; ValueError where y is not above 0."""

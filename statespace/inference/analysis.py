@@ -57,12 +57,13 @@ def filter_arrays(problem: Problem, values: dict[str, Array], belief: Gaussian |
     """
     model = problem.at(values)
     _, _, run = problem.filtered(values, belief)
-    pieces = [_report(part) for part in (run.diffuse_part, run.proper_part) if part is not None]
-    mean, cov, predicted_mean, predicted_cov, residuals, terms, diffuse = join(*pieces)
-    observed = jax.vmap(lambda m, p, s: prediction.observation_moments(model, Gaussian(m, p), s))
-    observation_mean, observation_cov = observed(predicted_mean, predicted_cov, problem.steps)
-    open_ = ~jnp.isfinite(jnp.diagonal(observation_cov, axis1=1, axis2=2))
-    observation_mean = jnp.where(open_, jnp.nan, observation_mean)
+    parts = [part for part in (run.diffuse_part, run.proper_part) if part is not None]
+    mean, cov, predicted_mean, predicted_cov, residuals, terms, diffuse = join(*map(_report, parts))
+    before = len(parts[0][0].mean)
+    spans = [problem.steps[:before], problem.steps[before:]]
+    observe = jax.vmap(lambda belief, step: prediction.observation_moments(model, belief, step))
+    observed = [observe(part[0], span) for part, span in zip(parts, spans, strict=False)]
+    observation_mean, observation_cov = join(*observed)
     terms = terms.at[0].add(run.log_scale)
     return FilterArrays(
         mean,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from ..core import gaussian
 from ..core.belief import DiffuseGaussian, Gaussian
@@ -314,7 +314,12 @@ def kalman_filter(
 
 
 def diffuse_length(model: AbstractLinearGaussian, mask: Any, steps: Step) -> int:
-    """How many stamps the diffuse phase needs, rounded up so that few lengths are ever compiled.
+    """How many stamps the diffuse phase needs, rounded up so that few lengths are ever compiled."""
+    return diffuse_phase(model, mask, steps)[0]
+
+
+def diffuse_phase(model: AbstractLinearGaussian, mask: Any, steps: Step) -> tuple[int, int]:
+    """How many stamps the diffuse phase needs, rounded up, and how many diffuse directions the data leave open.
 
     Args:
         model: A model whose parameters have (any generic) values.
@@ -323,10 +328,11 @@ def diffuse_length(model: AbstractLinearGaussian, mask: Any, steps: Step) -> int
     """
     with jax.ensure_compile_time_eval():  # also while an outer function is being traced
         if not any(model.initial_law(steps[0]).diffuse):
-            return 0
-        needed = int(jax.device_get(_open_stamps(model, mask, steps)).sum()) + 1
+            return 0, 0
+        remaining = jax.device_get(_remaining(model, mask, steps))
+    needed = int((remaining > 0).sum()) + 1
     grain = 2 ** max(needed.bit_length() - 3, 0)
-    return min(-(-needed // grain) * grain, len(steps))
+    return min(-(-needed // grain) * grain, len(steps)), int(remaining[-1])
 
 
 class _Remaining(KalmanRecursion):
@@ -338,10 +344,10 @@ class _Remaining(KalmanRecursion):
 
 
 @eqx.filter_jit
-def _open_stamps(model: AbstractLinearGaussian, mask: Array, steps: Step) -> Bool[Array, " time"]:
-    """Whether diffuse directions remain after each stamp."""
+def _remaining(model: AbstractLinearGaussian, mask: Array, steps: Step) -> Int[Array, " time"]:
+    """How many diffuse directions remain after each stamp."""
     belief, _ = initial_belief(model, steps)
     recursion = _Remaining(model, steps, peeled=True, complete=False, mask=mask)
     slots = recursion.slots(steps, jnp.zeros(mask.shape, belief.mean.dtype))
     _, remaining = forward(recursion, belief, slots, started=False)
-    return remaining > 0
+    return remaining

@@ -26,7 +26,10 @@ def joined(problems: Sequence[Problem]) -> Problem:
     length = max(len(p.y) for p in problems)
     complete = all(p.complete and len(p.y) == length for p in problems)
     diffuse = max(p.diffuse_steps for p in problems)
-    alike = [replace(_padded(p, length), priors={}, complete=complete, diffuse_steps=diffuse) for p in problems]
+    alike = [
+        replace(_padded(p, length), priors={}, complete=complete, diffuse_steps=diffuse, unidentified=0)
+        for p in problems
+    ]
     structures = {jax.tree.structure(p) for p in alike}
     shapes = {tuple(jnp.shape(leaf) for leaf in jax.tree.leaves(p)) for p in alike}
     if len(structures) > 1 or len(shapes) > 1:

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..core import gaussian
-from ..core.belief import Gaussian
+from ..core.belief import DiffuseGaussian, Gaussian
+from ..core.covariance import negligible
 from ..core.linalg import psd_factor, quadratic
 from ..core.scan import at, part, scan
 from ..core.step import Step
@@ -54,12 +55,23 @@ def predict_moments(model: AbstractLinearGaussian, belief: Gaussian, steps: Step
     return Prediction(states.mean, states.cov, mean, cov)
 
 
-def observation_moments(model: AbstractLinearGaussian, belief: Gaussian, step: Step) -> tuple[Array, Array]:
-    """Mean and covariance of the observation at a stamp, given the belief about the state there."""
+def observation_moments(
+    model: AbstractLinearGaussian, belief: Gaussian | DiffuseGaussian, step: Step
+) -> tuple[Array, Array]:
+    """Mean and covariance of the observation at a stamp, given the belief about the state there.
+
+    An element that a diffuse direction enters has no mean and an infinite variance.
+    """
     parts = model.emission_matrices(step)
     factor = noise_matrix(parts.scale)
     mean = parts.matrix @ belief.mean + parts.offset
-    return mean, parts.matrix @ belief.cov @ parts.matrix.T + factor @ factor.T
+    cov = parts.matrix @ belief.cov @ parts.matrix.T + factor @ factor.T
+    if not isinstance(belief, DiffuseGaussian):
+        return mean, cov
+    loading = jnp.sum((parts.matrix @ belief.factor) ** 2, axis=1)
+    open_ = (belief.remaining > 0) & (loading > negligible(belief.cov) * (parts.matrix**2 @ belief.magnitude))
+    cov = jnp.where(open_[:, None] | open_[None], jnp.nan, cov)
+    return jnp.where(open_, jnp.nan, mean), jnp.where(jnp.diag(open_), jnp.inf, cov)
 
 
 def simulate_from(

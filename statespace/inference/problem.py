@@ -33,6 +33,7 @@ class Problem(eqx.Module):
         diffuse_steps: Length of the diffuse phase.
         complete: Whether nothing is missing.
         form: How the filter carries its covariance; see `Kalman`.
+        unidentified: Number of directions of the diffuse first state that the data leave open.
         panel: The stacked problems of several series that share the parameters (`panel.joined`), or None. The
             log-likelihood is then that of all of them; everything else is that of the first.
     """
@@ -47,6 +48,7 @@ class Problem(eqx.Module):
     complete: bool = eqx.field(static=True)
     form: str = eqx.field(default="auto", static=True)
     panel: "Problem | None" = None
+    unidentified: int = eqx.field(default=0, static=True)
 
     @property
     def supports(self) -> dict[str, Any]:
@@ -169,7 +171,7 @@ def make_problem(
     steps = stamps(model, len(y), start=start, inputs=inputs, time=time, dt=dt)
     mask = np.asarray(mask, bool)
     generic = replace(model, start_values(model, free, scale))
-    open_stamps = 0 if start else kalman.diffuse_length(generic, jnp.asarray(mask), steps)
+    open_stamps, unidentified = (0, 0) if start else kalman.diffuse_phase(generic, jnp.asarray(mask), steps)
     return Problem(
         model,
         free,
@@ -180,6 +182,7 @@ def make_problem(
         open_stamps,
         bool(mask.all()),
         form,
+        unidentified=unidentified,
     )
 
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
+from numpyro.distributions import constraints
 
 from ..core.parameters import parameters, unconstrain
 from .problem import Problem, first_values, scale_of
@@ -173,9 +174,22 @@ def spread(problem: Problem, point: Point, values: dict[str, Any], covariance: n
         variance = np.einsum("ij,jk,ik->i", rows, covariance, rows)
         held = point.held(path) if any(p == path for p, _ in point.zero) else False
         errors[path] = np.where(held, np.nan, np.sqrt(np.maximum(variance, 0.0)).reshape(np.shape(values[path])))
-        one_by_one = np.all(np.count_nonzero(rows, axis=1) <= 1)
-        low, high = [np.asarray(e[path], float) for e in ends]
-        if not one_by_one:
+        used = rows != 0
+        one_by_one = np.all(used.sum(axis=0) <= 1) and np.all(used.sum(axis=1) <= 1)
+        if problem.supports[path] is constraints.corr_matrix:
+            low, high = _of_correlations(values[path], errors[path])
+        elif one_by_one:
+            low, high = [np.asarray(e[path], float) for e in ends]
+        else:
             low, high = values[path] - NORMAL_95 * errors[path], values[path] + NORMAL_95 * errors[path]
         intervals[path] = np.where(held, np.nan, np.stack([low, high]))
     return errors, intervals
+
+
+def _of_correlations(values: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """95 % intervals symmetric on Fisher's scale z = arctanh r, where dz = dr / (1 - r^2)."""
+    between = ~np.eye(len(values), dtype=bool)
+    r = np.where(between, values, 0.0)
+    half = NORMAL_95 * errors / (1 - r**2)
+    low, high = (np.where(between, np.tanh(np.arctanh(r) + sign * half), np.nan) for sign in (-1, 1))
+    return low, high

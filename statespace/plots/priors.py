@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..results import is_repeated
 from . import style
 from .density import density
 
@@ -56,6 +57,7 @@ def priors(fitted: "Fitted", *, names: str | Sequence[str] | None = None, axes: 
         element
         for name in wanted
         for element in _elements(name, np.asarray(fitted.draws[name], dtype=float), fitted.priors.get(name))
+        if not is_repeated(element.label, fitted.supports)
     ]
     panels = style.grid(len(drawn), axes, (3.6, 2.5), 2 if len(drawn) in (2, 4) else 3)
     for ax, element in zip(panels, drawn, strict=True):

@@ -3,7 +3,7 @@
 from .filtered import Filtered
 from .fitted import ConvergenceWarning, Fitted, Status
 from .forecast import Forecast
-from .labels import labelled_draws, labelled_paths, labelled_simulation, labelled_values
+from .labels import is_repeated, labelled_draws, labelled_paths, labelled_simulation, labelled_values
 from .panel import PanelFit
 from .priors import Priors
 from .smoothed import Smoothed
@@ -18,6 +18,7 @@ __all__ = [
     "Priors",
     "Smoothed",
     "Status",
+    "is_repeated",
     "labelled_draws",
     "labelled_paths",
     "labelled_simulation",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..data import Series, Transform
 from . import groups
 from .bridge import summary_table, to_arviz
+from .labels import is_repeated
 
 _RHAT, _ESS_PER_CHAIN = 1.01, 100
 _NORMAL_95 = NormalDist().inv_cdf(0.975)
@@ -135,6 +136,7 @@ class Fitted:
 
     def _sampled_summary(self, draws: dict[str, NDArray[np.float64]]) -> pd.DataFrame:
         table = summary_table(groups.posterior(draws, self.coefficients))
+        table = table.drop(index=[name for name in map(str, table.index) if is_repeated(name, self.supports)])
         self._warn(table, chains=len(next(iter(draws.values()))))
         return table
 
@@ -168,6 +170,8 @@ class Fitted:
             low, high = (self.intervals or {}).get(path, nan)
             for where in np.ndindex(np.shape(value)):
                 name = path if where == () else f"{path}[{', '.join(map(str, where))}]"
+                if is_repeated(name, self.supports):
+                    continue
                 numbers = [float(np.asarray(part)[where]) for part in (value, errors, low, high)]
                 rows[name] = (*numbers, "at zero" if name in zeros else "")
         for name, (mean, sd) in self.coefficients.items():

@@ -14,9 +14,6 @@ from scipy.special import ndtr, ndtri
 from ..data import Identity, Series, Transform
 from .labels import coordinates, labelled, observed_frame
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Forecast:
@@ -72,13 +69,11 @@ class Forecast:
         return mean, np.sqrt(np.maximum(np.diagonal(cov, axis1=-2, axis2=-1), 0.0))
 
     def _moment(self, power: int) -> NDArray[np.float64]:
-        mean, sd = self._parts()
-        values = np.asarray(self.transform.inverse(mean[..., None] + sd[..., None] * _NODES)) ** power
-        return (values @ _WEIGHTS).mean(axis=0)
+        return self.transform.moments(*self._parts())[power - 1].mean(axis=0)
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """Means, (horizon, series); by Gauss-Hermite quadrature where the data were transformed."""
+        """Means, (horizon, series); those of a log-normal law, or by quadrature, where the data were transformed."""
         return self.mean_t if isinstance(self.transform, Identity) else self._moment(1)
 
     @property

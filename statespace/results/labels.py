@@ -1,6 +1,6 @@
 """Coordinates: arrays of results with the names and stamps of their series."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -91,3 +91,17 @@ def labelled_simulation(
     coords = coordinates(series.index, series.names, state_names)
     arrays = {"y": (("draw", "time", "series"), values), "states": (("draw", "time", "state"), states)}
     return labelled(arrays, coords)
+
+
+def is_repeated(element: str, supports: Mapping[str, str]) -> bool:
+    """Whether an element of a parameter says nothing new: one on or above the diagonal of a correlation matrix.
+
+    Args:
+        element: Its name, such as `noise.correlation[0, 1]`.
+        supports: The parameters' supports in words, by path.
+    """
+    path, _, place = element.rstrip("]").partition("[")
+    if "CorrMatrix" not in supports.get(path, ""):
+        return False
+    row, column = map(int, place.split(","))
+    return row <= column

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ..data import Series, Transform, as_series, as_transform
+from ..data import Series, Transform, as_series, as_transform, moment, on_the_clock
 from ..inference.kalman import Kalman
 from ..inference.problem import Problem, is_traced, make_problem, parameters, unknown
 from ..models.base import AbstractLinearGaussian, AbstractStateSpace
@@ -36,7 +36,8 @@ def prepare(
     """
     fitted, model = model if isinstance(model, Fitted | Filtered) else None, as_model(model)
     series = as_series(data, inputs, times, input_columns=model.input_names)
-    series = series if fitted is None else _in_order(series, fitted.series.names)
+    if fitted is not None:
+        series = on_the_clock(_in_order(series, fitted.series.names), fitted.series)
     if fitted is not None and transform is None:
         change = fitted.transform  # the model of a fit describes data on the fit's scale
     else:
@@ -75,7 +76,8 @@ def as_model(model: Any) -> AbstractStateSpace:
 def bind(model: AbstractStateSpace, series: Series, like: Series | None = None) -> AbstractStateSpace:
     """Tie the model to the series' columns and dates; by the names and input scales of another series, if given."""
     like = series if like is None or len(like.names) != len(series.names) else like
-    bound = model.bind(Binding(like.names, series.input_names, like.input_scale(), series.index, series.is_regular))
+    scale, regular = like.input_scale(), series.is_regular
+    bound = model.bind(Binding(like.names, series.input_names, scale, series.index, regular, moment))
     if bound.num_series != len(series.names):
         raise ValueError(f"the model observes {bound.num_series} series but the data have {len(series.names)}")
     return bound

@@ -12,6 +12,7 @@ from ..diagnostics import crps_ensemble
 from ..inference.maximum_likelihood import MaximumLikelihood
 from ..results import Fitted
 from .door import as_key, prepare
+from .filtering import filter
 from .fitting import fit
 from .forecasting import forecast
 
@@ -52,10 +53,14 @@ def leave_future_out(fitted: Fitted, start: int) -> pd.Series:
     if not 0 < start < length:
         raise ValueError(f"start must be a position between 1 and {length - 1}, got {start}")
     seen = fitted.series.mask.any(axis=1)
-    if int(fitted.series.mask[:start].sum()) < fitted.diffuse_count:
+    variances = np.diagonal(filter(fitted).observation_cov, axis1=1, axis2=2)
+    improper = np.where(fitted.series.mask, ~np.isfinite(variances), False).any(axis=1)
+    late = np.flatnonzero(np.asarray(improper)[start:])
+    if len(late):
+        stamp = fitted.series.index[start + int(late[0])]
         raise ValueError(
-            f"start {start} lies within the diffuse phase, where densities have no scale: the first "
-            f"{fitted.diffuse_count} observations identify the initial state, so start later"
+            f"start {start} lies before the end of the diffuse phase: {stamp} identifies a state or coefficient of its "
+            "own, so its density has no scale; start later, or give that component a law (initial=)"
         )
     scored = np.flatnonzero(seen & (np.arange(length) >= start))  # a stamp without an observation has no score
     terms = fitted.pointwise["one_step"].reshape(-1, length)[:, scored]

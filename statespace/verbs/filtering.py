@@ -30,7 +30,7 @@ from .door import (
     values_of,
 )
 from .law import law_of
-from .panel import for_each_member, is_panel
+from .panel import for_each_member, is_panel, one_clock
 from .workers import over_draws
 
 _MOST_DRAWS = 400
@@ -70,6 +70,8 @@ def log_likelihood(
     Reference: Durbin and Koopman (2012), sections 7.2.1 and 7.2.2.
     """
     if is_panel(data) or isinstance(model, PanelFit):  # independent given the parameters
+        if data is not None and not isinstance(model, PanelFit | Fitted | Filtered):
+            one_clock(data, times)
         each = for_each_member(log_likelihood)(model, data, method, inputs=inputs, times=times)
         return sum(each.values())
     if isinstance(model, Fitted | Filtered):

@@ -22,6 +22,11 @@ from .filtering import compiled_log_likelihood
 from .panel import is_panel, members, share
 from .workers import over_draws
 
+_OPEN = (
+    "{} direction(s) of the diffuse first state open, so smoothed states and forecasts are not defined: there are too "
+    "few data, or components share a direction (two seasonals with a common frequency do: choose harmonics=), or give "
+    "initial= to one of them"
+)
 _METHODS = (MaximumLikelihood, MAP, NUTS)
 
 
@@ -80,6 +85,9 @@ def fit(
         raise ValueError("maximum likelihood uses no priors: leave priors= out, or use MAP() or NUTS()")
     if isinstance(method, NUTS) and key is None:
         raise ValueError("NUTS draws random numbers: pass key=jax.random.key(0) (any integer)")
+    both = sorted(set(priors or {}) & set(fixed or {}))
+    if both:
+        raise ValueError(f"{', '.join(both)} is in priors= and in fixed=: a value that is held has no prior, drop one")
     key = as_key(key)
     names, prepared = _prepared(model, data, inputs, times, transform)
     form = check_method(prepared[0].model, method.filter, "fit").form
@@ -209,9 +217,9 @@ def _common(prepared: Prepared, problem: Problem, model: Any) -> dict[str, Any]:
         "model": model,
         "series": prepared.series,
         "transform": prepared.transform,
-        "diffuse_count": sum(law.diffuse),
+        "diffuse_count": sum(law.diffuse) - problem.unidentified,
         "num_observations": int(prepared.series.mask.sum()),
-        "num_parameters": sum(int(np.prod(known[p].shape)) for p in problem.free),
+        "num_parameters": sum(known[p].dimension for p in problem.free) + prepared.transform.num_estimated,
         "priors": dict(problem.priors),
         "supports": {path: str(p.constraint) for path, p in known.items()},
         "specification": _specification(model),
@@ -244,19 +252,21 @@ def _maximised(prepared: Prepared, problem: Problem, found: Optimum, method: Any
         unconstrained_covariance=found.covariance,
         sample_stats={},
         log_likelihood=_log_likelihood(prepared, problem, values),
-        status=_identified(_status(found), coefficients),
+        status=_identified(_status(found), coefficients, problem),
         coefficients=coefficients,
         pointwise=None,
         extra_groups={},
     )
 
 
-def _identified(status: Status, coefficients: dict[str, Any]) -> Status:
-    """The status, or one that names the coefficients that the data cannot tell from the other states."""
+def _identified(status: Status, coefficients: dict[str, Any], problem: Problem) -> Status:
+    """The status, or one that says which coefficients or how many states the data cannot tell from the others."""
     lost = [name for name, value in coefficients.items() if np.all(np.isnan(np.asarray(value)))]
-    if not lost:
+    if not lost and not problem.unidentified:
         return status
-    text = f"the data do not identify {', '.join(lost)}: leave the input out, or give its law with initial="
+    text = f"the data leave {_OPEN.format(problem.unidentified)}"
+    if lost:
+        text = f"the data do not identify {', '.join(lost)}: leave the input out, or give its law with initial="
     return Status(False, f"{status.message}; {text}", status.details)
 
 
@@ -310,7 +320,7 @@ def _sampled(prepared: Prepared, problem: Problem, draws: Draws, method: NUTS, k
         unconstrained_covariance=None,
         sample_stats=draws.stats,
         log_likelihood=None,
-        status=_identified(_sampler_status(draws, method), coefficients),
+        status=_identified(_sampler_status(draws, method), coefficients, problem),
         coefficients=coefficients,
         pointwise=pointwise,
         extra_groups={},

@@ -105,7 +105,7 @@ def forecast(
     if not np.all(np.isfinite(found.moments.mean)):
         raise ValueError(
             "the data end before they identify every state of the model (its diffuse start is still open), so there "
-            "is no forecast: give more data, or a proper initial law"
+            "is no forecast: give more data or a proper initial law, or drop a component that repeats another"
         )
     return _forecast(found, series, ahead, transform, bound, paths, choose)
 

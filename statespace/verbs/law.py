@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..data import Series, as_series, placeholder
+from ..data import Series, as_series, moment, placeholder
 from ..inference.distribution import StateSpaceDistribution, diffuse_length
 from ..inference.problem import batch_shape, stamps
 from ..models.structural import Binding
@@ -106,7 +106,7 @@ def _traced_inputs(model: Any, inputs: Any, length: int) -> Any:
 
 
 def _bound(model: Any, series: Series, input_names: tuple[str, ...], scale: tuple[float, ...]) -> Any:
-    bound = model.bind(Binding(series.names, input_names, scale, series.index, series.is_regular))
+    bound = model.bind(Binding(series.names, input_names, scale, series.index, series.is_regular, moment))
     if bound.num_series != len(series.names):
         raise ValueError(f"the model observes {bound.num_series} series but the data have {len(series.names)}")
     return bound

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..data import Series
+from ..data import Series, as_series
 from ..results import PanelFit
 from .door import as_key
 
@@ -61,6 +61,17 @@ def share(value: Any, names: list[str], what: str) -> list[Any]:
             raise ValueError(f"{what} has {len(value)} parts, but the panel has {len(names)} series: give one for each")
         return list(value)
     return [value] * len(names)
+
+
+def one_clock(data: Any, times: Any = None) -> None:
+    """Raise a ValueError where some series of a panel are regular and others not: one model cannot be both."""
+    parts = members(data)
+    pairs = zip(parts.values(), share(times, list(parts), "times"), strict=True)
+    if len({as_series(part, None, stamps).is_regular for part, stamps in pairs}) > 1:
+        raise ValueError(
+            "some series of the panel are regular and others are not, so that a step would be another length of time: "
+            "put them on one frequency with .asfreq(...)"
+        )
 
 
 def for_each_member(verb: Callable[..., Any]) -> Callable[..., Any]:

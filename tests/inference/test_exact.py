@@ -84,7 +84,7 @@ CASES = {
     "matrices that vary": (varying, 2),
     "two series": (
         lambda: LocalLevel(0.5) + Common(AutoRegressive(1, [0.7], 0.8), weights=[-0.5])
-        + Noise([0.6, 0.8], correlated=True, correlation=[[1, 0], [0.6, 0.8]]), 2,
+        + Noise([0.6, 0.8], correlated=True, correlation=[[1, 0.6], [0.6, 1]]), 2,
     ),
     "irregular stamps": (lambda: LocalLinearTrend(0.5, 0.2) + Noise(0.9), 1),
 }  # fmt: skip

@@ -40,7 +40,7 @@ def two_series():
     return (
         LocalLevel(0.5)
         + Common(AutoRegressive(1, [0.7], 0.8), weights=[-0.5])
-        + Noise([0.6, 0.8], correlated=True, correlation=[[1, 0], [0.6, 0.8]])
+        + Noise([0.6, 0.8], correlated=True, correlation=[[1, 0.6], [0.6, 1]])
     )
 
 

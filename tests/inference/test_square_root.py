@@ -41,7 +41,7 @@ MODELS = {
     "a proper start": (LocalLevel(0.5, initial=ss.InitialLaw.gaussian([0.0], [1e3])) + Noise(0.9), Y, None, ()),
     "two series": (
         LocalLevel(0.5) + Common(AutoRegressive(1, [0.7], 0.8), weights=[0.7])
-        + Noise([0.6, 0.8], correlated=True, correlation=[[1, 0], [0.6, 0.8]]), PAIR, None, (),
+        + Noise([0.6, 0.8], correlated=True, correlation=[[1, 0.6], [0.6, 1]]), PAIR, None, (),
     ),
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ from scipy.stats import norm, truncnorm
 import statespace as ss
 from statespace.core.parameters import parameters
 from statespace.core.step import make_steps
+from statespace.data import moment
 from statespace.inference.problem import default_priors
 from statespace.models.structural import (
     AutoRegressive,
@@ -27,7 +28,7 @@ MONTHS = pd.date_range("2020-01-01", periods=8, freq="MS")
 
 
 def bound(model, series=("y",), inputs=(), index=None, regular=True):
-    return model.bind(Binding(tuple(series), tuple(inputs), (1.0,) * len(inputs), index, regular))
+    return model.bind(Binding(tuple(series), tuple(inputs), (1.0,) * len(inputs), index, regular, moment))
 
 
 def test_inputs_that_are_not_there():
@@ -48,11 +49,11 @@ def test_events_that_are_not_at_a_stamp(at):
 def test_events_are_looked_up_in_any_index():
     periods, days = pd.period_range("2020-01", periods=8, freq="M"), pd.date_range("2020-01-25", periods=20)
     cases = [
-        (periods, "2020-03", 2), (periods, periods[3], 3), (days, "2020-02", 7), (pd.Index([0.0, 0.5, 2.5]), 2.5, 2),
+        (periods, "2020-03", 2), (periods, periods[3], 3), (days, "2020-02", 7), (pd.Index([0.0, 0.5, 2.5]), 2.5, 2.5),
         (pd.RangeIndex(1871, 1971), 28, 28), (MONTHS.tz_localize("Europe/Paris"), "2020-03", 2),
     ]  # fmt: skip
     for index, at, expected in cases:
-        assert int(bound(Intervention(at) + Noise(), index=index).components[0].position) == expected
+        assert float(bound(Intervention(at) + Noise(), index=index).components[0].time) == expected
     with pytest.raises(ValueError, match="a date needs data with dates, or give a position"):
         bound(Intervention("2020-03") + Noise()).emission_matrices(STEP)
 
@@ -109,7 +110,7 @@ def test_priors_of_scales_are_in_the_data_s_unit():
 
 @pytest.mark.parametrize("at", [np.datetime64("2020-03-01"), np.int64(2)], ids=repr)
 def test_an_event_at_a_scalar_of_numpy(at):
-    assert int(bound(Intervention(at) + Noise(), index=MONTHS).components[0].position) == 2
+    assert int(bound(Intervention(at) + Noise(), index=MONTHS).components[0].time) == 2
 
 
 def test_a_number_of_harmonics_from_numpy():

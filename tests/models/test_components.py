@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from statespace.core.step import make_steps
+from statespace.data import moment
 from statespace.models.initial import InitialLaw
 from statespace.models.structural import (
     AutoRegressive,
@@ -287,6 +288,6 @@ def test_events_by_position_and_by_date(position, kind, expected):
     """The fifth stamp lies after the data, in the forecast."""
     dates = pd.date_range("2020-01-01", periods=4, freq="MS")
     for at in (position, dates[position], dates[position].strftime("%Y-%m"), str(dates[position].date())):
-        part = Intervention(at, kind).bind(Binding(("y",), (), (), dates))
+        part = Intervention(at, kind).bind(Binding(("y",), (), (), dates, True, moment))
         steps = make_steps(5)
         np.testing.assert_array_equal([part.loading(steps[t])[0] for t in range(5)], expected)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from statespace.core.parameters import parameters
+from statespace.data import moment
 from statespace.models.initial import InitialLaw
 from statespace.models.linear import LinearGaussian
 from statespace.models.specification import describe, rebuild
@@ -32,7 +33,7 @@ WEEKS = pd.period_range("2020-01-06", periods=5, freq="W")
 
 
 def bound(model, series=("y",), inputs=(), index=None):
-    return model.bind(Binding(tuple(series), tuple(inputs), (1.0,) * len(inputs), index))
+    return model.bind(Binding(tuple(series), tuple(inputs), (1.0,) * len(inputs), index, True, moment))
 
 
 def stored(model):
@@ -46,7 +47,7 @@ STORED = [
     Cycle(9.0, scale=0.3, damped=False), Cycle(period_bounds=(3, 12)), AutoRegressive(2, [0.5, 0.2], 0.7),
     Regression(["a", "b"], time_varying=True, scale=[0.1, 0.2]), Regression("a", name="price"), Intervention(2),
     Intervention("2020-03", "pulse"), Common(Seasonal(3), weights=[2.0]), Noise(), Noise([0.5, 0.7]),
-    Noise(0.5, correlated=True, correlation=[[1, 0], [0.6, 0.8]]), LocalLevel() + Seasonal(4),
+    Noise(0.5, correlated=True, correlation=[[1, 0.6], [0.6, 1]]), LocalLevel() + Seasonal(4),
     LinearGaussian(np.ones((5, 1, 1)), [0.3], [[1.0]], [0.4], diffuse=True, state_names=["m"]),
     bound(Common(LocalLevel()) + Seasonal(3) + Regression("u") + Intervention("2020-03") + Noise(), "ab", "u", MONTHS),
 ]  # fmt: skip
@@ -70,7 +71,7 @@ def test_a_specification_comes_back_whole(model):
 def test_a_date_comes_back_as_text_that_finds_the_same_stamp(index):
     again = stored(Intervention(index[2]))
     assert isinstance(again.at, str)
-    assert int(bound(again + Noise(), index=index).components[0].position) == 2
+    assert int(bound(again + Noise(), index=index).components[0].time) == 2
 
 
 @pytest.mark.parametrize(

@@ -260,7 +260,7 @@ def test_the_first_weight_is_one_and_the_others_are_learned():
 
 
 def test_correlated_noise():
-    parts = LocalLevel(0.5) + Noise([2.0, 0.5], correlated=True, correlation=[[1, 0], [0.6, 0.8]])
+    parts = LocalLevel(0.5) + Noise([2.0, 0.5], correlated=True, correlation=[[1, 0.6], [0.6, 1]])
     factor = np.asarray(bound(parts, "ab").emission_matrices(STEP).scale)
     np.testing.assert_allclose(factor @ factor.T, [[4, 0.6], [0.6, 0.25]], rtol=1e-12)
     found = parameters(bound(LocalLevel() + Noise(correlated=True), "abc"))["noise.correlation"]

@@ -89,6 +89,7 @@ def make_fitted():
             "known": np.full((2, 300), 2.0),
             "free": rng.normal(size=(2, 300)),
         },
+        supports={},
         priors={
             "level.scale": dist.HalfNormal(2.0),
             "beta": dist.Normal(0.0, np.array([0.5, 1.0, 20.0])),

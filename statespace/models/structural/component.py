@@ -1,7 +1,7 @@
 """What a structural component is, and how components add."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from .model import Structural
 
 
+def _position(index: Any, at: Any) -> float:
+    return float(index.get_loc(at))
+
+
 class Binding(eqx.Module):
     """What the door knows about the data that a model may need: names, dates, sizes.
 
@@ -24,6 +28,7 @@ class Binding(eqx.Module):
         input_scale: A typical size of each input column.
         index: The data's index of stamps (opaque here): something with a length and `get_loc`; or None.
         regular: Whether the stamps are one period apart.
+        moment: Function of the index and of a stamp, inside of it or not, that gives the stamp's time.
     """
 
     series: tuple[str, ...]
@@ -31,6 +36,7 @@ class Binding(eqx.Module):
     input_scale: tuple[float, ...]
     index: Any
     regular: bool = True
+    moment: Callable[[Any, Any], float] = eqx.field(static=True, default=_position)
 
 
 class Addable(eqx.Module):

@@ -23,7 +23,7 @@ class Noise(AbstractObservation):
         scale: Standard deviation in the data's unit; one for each series, shape (series,), if there are
             several. Left out: unknown. Zero: the components are observed exactly.
         correlated: Whether the noises of several series are correlated.
-        correlation: Cholesky factor of the correlation matrix, shape (series, series). Left out: unknown.
+        correlation: The correlation matrix, shape (series, series), positive definite. Left out: unknown.
         name: The term's name.
 
     Raises:
@@ -42,9 +42,9 @@ class Noise(AbstractObservation):
         prior=lambda self, scale: self._scale_prior(scale),
     )
     correlation: Float[Array, "*batch series series"] | Unknown = param(
-        constraints.corr_cholesky,
+        constraints.corr_matrix,
         shape=lambda self: (self.count, self.count),
-        prior=lambda self, scale: dist.LKJCholesky(self.count, 2.0),
+        prior=lambda self, scale: dist.LKJ(self.count, 2.0),
         active=lambda self: self.correlated and self.count > 1,
     )
     _: KW_ONLY  # the fields below have no default, those above have
@@ -81,4 +81,4 @@ class Noise(AbstractObservation):
         """Standard deviations, or a factor where the noises are correlated."""
         if self.count == 1:
             return jnp.reshape(self.scale, (1,))
-        return self.scale[:, None] * self.correlation if self.correlated else self.scale
+        return self.scale[:, None] * jnp.linalg.cholesky(self.correlation) if self.correlated else self.scale

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 from numpyro.distributions import constraints
 
 from ...core.parameters import Unknown, param, with_fields
@@ -162,7 +162,7 @@ class Intervention(AbstractComponent):
     """
 
     start: InitialLaw | None
-    position: Int[Array, ""] | None
+    time: Float[Array, ""] | None  # of the event, on the clock of the data
     at: Any = eqx.field(static=True)
     found: bool = eqx.field(static=True)
     kind: str = eqx.field(static=True)
@@ -183,7 +183,7 @@ class Intervention(AbstractComponent):
         if isinstance(at, (np.integer, np.datetime64)):
             at = int(at) if isinstance(at, np.integer) else str(at)
         self.at, self.kind, self.name, self.series = at, kind, name, series
-        self.position = jnp.asarray(at) if isinstance(at, int) else None
+        self.time = jnp.asarray(float(at)) if isinstance(at, int) else None
         self.found = False
         self.start = check_initial(initial, 1, name)
 
@@ -202,17 +202,14 @@ class Intervention(AbstractComponent):
         index = binding.index
         if index is None:
             return self
-        if self.found:  # the date is known, and may lie before or after these data
-            position, at = int(index.searchsorted(self.at)), self.at
-            here = position < len(index) and index.searchsorted(self.at, side="right") > position
-            position = len(index) if self.kind == "pulse" and not here else position
-        else:
+        at = self.at  # once found, the date is known, and may lie before or after these data
+        if not self.found:
             position = self.at if isinstance(self.at, int) else _locate(self.at, index, self.name)
             if not 0 <= position < len(index):
                 raise ValueError(f"{self.name} is at {self.at}, which is outside the {len(index)} stamps of the data")
             at = as_text(index[position])
         with jax.ensure_compile_time_eval():  # a constant, also inside a NumPyro program that is being traced
-            return with_fields(self, position=jnp.asarray(position), at=at, found=True)
+            return with_fields(self, time=jnp.asarray(binding.moment(index, at)), at=at, found=True)
 
     def initial_law(self, step: Step) -> InitialLaw:
         """The law of the block at the first stamp."""
@@ -231,9 +228,10 @@ class Intervention(AbstractComponent):
 
     def loading(self, step: Step) -> Float[Array, " 1"]:
         """1 while the effect applies, else 0."""
-        if self.position is None:
+        if self.time is None:
             raise ValueError(f"{self.name} is at {self.at!r}: a date needs data with dates, or give a position")
-        reached = step.index >= self.position if self.kind == "step" else step.index == self.position
+        time = self.time.astype(step.time.dtype)
+        reached = step.time >= time if self.kind == "step" else step.time == time
         return jnp.where(reached, 1.0, 0.0)[None]
 
 
