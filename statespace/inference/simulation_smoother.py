@@ -29,7 +29,7 @@ def sample_paths(run: Augmented, num_samples: int, key: Any) -> Float[Array, "sa
         key: PRNG key.
 
     Returns:
-        Paths, shape (sample, time, state); NaN where the data do not identify the diffuse elements.
+        Paths, shape (draw, time, state); NaN where the data do not identify the diffuse elements.
     """
     noise_key, diffuse_key = jax.random.split(key)
     states, values = _simulate_centred(run, num_samples, noise_key)
