@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -126,7 +126,7 @@ class BoxCox(Transform):
     """
 
     lam: float | None = None
-    estimated: bool = False
+    estimated: bool = field(default=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.lam is not None and not np.isfinite(self.lam):
