@@ -55,6 +55,8 @@ def forward(recursion: Recursion, belief: B, slots: Any, *, started: bool, check
         return scan(body, belief, slots, checkpoint=checkpoint)
     head, tail = at(slots, 0), jax.tree.map(lambda leaf: leaf[1:], slots)
     belief, first = recursion.update(belief, head)
+    if length_of(slots) == 1:
+        return belief, jax.tree.map(lambda a: a[None], first)
     belief, rest = scan(body, belief, tail, checkpoint=checkpoint)
     return belief, jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, rest)
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import eval_context
 from jaxtyping import Array, Bool, Float, Int
 
 from ..core import gaussian
@@ -326,7 +327,7 @@ def diffuse_phase(model: AbstractLinearGaussian, mask: Any, steps: Step) -> tupl
         mask: Which elements are present, concrete.
         steps: The stamps, concrete.
     """
-    with jax.ensure_compile_time_eval():  # also while an outer function is being traced
+    with eval_context():  # also while an outer function is being traced
         if not any(model.initial_law(steps[0]).diffuse):
             return 0, 0
         remaining = jax.device_get(_remaining(model, mask, steps))

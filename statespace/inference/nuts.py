@@ -78,8 +78,12 @@ class Draws(eqx.Module):
 
 
 def _kernel(problem: Problem, method: NUTS) -> Kernel:
+    @jax.jit
+    def potential(z: Any) -> Any:  # the kernel calls it in several places: this traces it once
+        return problem.potential(z)
+
     return Kernel(
-        potential_fn=problem.potential,
+        potential_fn=potential,
         target_accept_prob=method.target_accept,
         max_tree_depth=method.max_tree_depth,
         dense_mass=method.dense_mass,
@@ -87,8 +91,12 @@ def _kernel(problem: Problem, method: NUTS) -> Kernel:
 
 
 @eqx.filter_jit
-def _start(problem: Problem, method: NUTS, z: Any, key: Any) -> Any:
-    return _kernel(problem, method).init(key, method.num_warmup, z, (), {})
+def _start(problem: Problem, method: NUTS, centre: Any, attempt: Any, key: Any) -> Any:
+    """A chain's first state: the start, jittered on the unconstrained scale."""
+    leaves, treedef = jax.tree.flatten(centre)
+    noises = jax.random.split(attempt, len(leaves))
+    moved = [x + 0.5 * jax.random.normal(k, x.shape, x.dtype) for x, k in zip(leaves, noises, strict=True)]
+    return _kernel(problem, method).init(key, method.num_warmup, jax.tree.unflatten(treedef, moved), (), {})
 
 
 @eqx.filter_jit
@@ -194,12 +202,9 @@ def _collect(blocks: list, method: NUTS, vectorised: bool, interrupted: bool) ->
 
 
 def _first_state(problem: Problem, method: NUTS, centre: Any, init_key: Any, run_key: Any) -> Any:
-    """A chain's first state: the start, jittered on the unconstrained scale until its density is finite."""
-    leaves, treedef = jax.tree.flatten(centre)
-    for attempt in jax.random.split(init_key, _TRIES):
-        noises = jax.random.split(attempt, len(leaves))
-        moved = [x + 0.5 * jax.random.normal(k, x.shape, x.dtype) for x, k in zip(leaves, noises, strict=True)]
-        state = _start(problem, method, jax.tree.unflatten(treedef, moved), run_key)
+    """A chain's first state, tried again until its density is finite."""
+    for attempt in range(_TRIES):
+        state = _start(problem, method, centre, jax.random.fold_in(init_key, attempt), run_key)
         if bool(jnp.isfinite(state.potential_energy)):
             return state
     raise ValueError(
