@@ -20,7 +20,7 @@ from statsmodels.tsa.statespace.kalman_filter import KalmanFilter
 from statsmodels.tsa.statespace.structural import UnobservedComponents
 
 from statespace.core.step import make_steps
-from statespace.inference import kalman
+from statespace.inference import kalman_filter as kalman
 from statespace.inference.problem import make_problem
 
 T = int(os.environ.get("STATESPACE_BENCH_LENGTH", "1000"))

@@ -17,6 +17,8 @@ class Step(eqx.Module):
             is 1 and what depends on it can be computed once.
         inputs: Values of the input columns at this stamp, or None.
         schedule: This stamp's slice of the model's own time-varying arrays, or None.
+        previous: The observation at the stamp before, for a model that reads it (`AbstractStateSpace.reads_previous`);
+            NaN before the first stamp, None for other models.
     """
 
     index: Int[Array, "*time"]
@@ -24,6 +26,7 @@ class Step(eqx.Module):
     spacing: Float[Array, "*time"] | None = None
     inputs: Shaped[Array, "*time inputs"] | None = None
     schedule: PyTree = None
+    previous: Float[Array, "*time series"] | None = None
 
     @property
     def dt(self) -> Float[Array, "*time"]:

@@ -25,7 +25,7 @@ from ..core.gaussian import Element
 from ..core.scan import at, forward, part, scan
 from ..core.step import Step
 from ..models.base import AbstractLinearGaussian
-from .kalman import Full, KalmanRecursion, Slot, initial_belief
+from .kalman_filter import Full, KalmanRecursion, Slot, initial_belief
 
 
 class Augmented(NamedTuple):

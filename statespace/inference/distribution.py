@@ -11,7 +11,8 @@ from numpyro.distributions import Distribution, constraints
 from ..core.parameters import batch_shape, is_traced, parameters, replace, unknown
 from ..core.step import Step
 from ..models.structural import Structural
-from . import kalman
+from .kalman import Kalman
+from .method import AbstractMethod, Observed, Plan
 from .prediction import simulate
 from .problem import start_values
 
@@ -27,8 +28,8 @@ class StateSpaceDistribution(Distribution):
         steps: The stamps.
         mask: Which elements are present, in the shape of the values; None if all are.
         univariate: Whether values have shape (time,) rather than (time, series).
-        diffuse_steps: Length of the diffuse phase; the whole series when left out.
-        form: How the filter carries its covariance; see `Kalman`.
+        method: How the states are integrated out; exactly when left out.
+        plan: What was found out for it on the host; the diffuse phase is the whole series when left out.
 
     Raises:
         ValueError: If a parameter of the model is unknown.
@@ -43,8 +44,8 @@ class StateSpaceDistribution(Distribution):
     """
 
     arg_constraints = {}  # noqa: RUF012 (NumPyro's own convention)
-    pytree_data_fields = ("model", "steps", "present")
-    pytree_aux_fields = ("univariate", "diffuse_steps", "form")
+    pytree_data_fields = ("model", "steps", "present", "method")
+    pytree_aux_fields = ("univariate", "plan")
 
     def __init__(
         self,
@@ -53,15 +54,16 @@ class StateSpaceDistribution(Distribution):
         *,
         mask: Bool[Array, "..."] | None = None,
         univariate: bool = True,
-        diffuse_steps: int | None = None,
-        form: str = "auto",
+        method: AbstractMethod | None = None,
+        plan: Plan | None = None,
         validate_args: bool | None = None,
     ):
         missing = unknown(model)
         if missing:
             raise ValueError(f"the model has no value for {', '.join(missing)}: give one to each parameter")
         self.model, self.steps, self.present = model, steps, mask
-        self.univariate, self.diffuse_steps, self.form = univariate, diffuse_steps, form
+        self.univariate, self.method = univariate, Kalman() if method is None else method
+        self.plan = Plan(None) if plan is None else plan
         event = (len(steps),) if univariate else (len(steps), model.num_series)
         super().__init__(batch_shape(model), event, validate_args=validate_args)
 
@@ -72,17 +74,23 @@ class StateSpaceDistribution(Distribution):
 
     def log_prob(self, value: Float[Array, "..."]) -> Float[Array, "*batch"]:
         """The log-likelihood of one series, or of a batch of them."""
+        return self.estimate(value, None)
+
+    def estimate(self, value: Float[Array, "..."], key: Any) -> Float[Array, "*batch"]:
+        """The same; with a key, an estimate by a method that draws, with independent draws over the batch."""
         value = jnp.asarray(value)
         shape = jnp.broadcast_shapes(value.shape[: value.ndim - len(self.event_shape)], self.batch_shape)
         y, mask = self._matrices(value, shape), self._matrices(self.present, shape)
         if not shape:
-            return _log_prob(self.model, y[0], None if mask is None else mask[0], self)
+            return _log_prob(self.model, y[0], None if mask is None else mask[0], self, key)
         repeated = _repeated(self.model, shape)
 
-        def one(values, row, present):
-            return _log_prob(replace(self.model, values), row, present, self)
+        keys = None if key is None else jax.random.split(key, math.prod(shape))
 
-        return jax.vmap(one)(repeated, y, mask).reshape(shape)
+        def one(values, row, present, key):
+            return _log_prob(replace(self.model, values), row, present, self, key)
+
+        return jax.vmap(one)(repeated, y, mask, keys).reshape(shape)
 
     def _matrices(self, value: Any, shape: tuple[int, ...]) -> Any:
         """Values (or a mask) as a stack of (time, series) matrices over the batch."""
@@ -100,12 +108,10 @@ class StateSpaceDistribution(Distribution):
         return values.reshape(*shape, *self.event_shape)
 
 
-def _log_prob(model: Any, y: Array, mask: Array | None, law: StateSpaceDistribution) -> Array:
+def _log_prob(model: Any, y: Array, mask: Array | None, law: StateSpaceDistribution, key: Any) -> Array:
     present = jnp.ones(y.shape, bool) if mask is None else mask
-    terms = kalman.log_likelihood(
-        model, y, present, law.steps, diffuse_steps=law.diffuse_steps, complete=mask is None, form=law.form
-    )
-    return jnp.sum(terms)
+    observed = Observed(y, present, law.steps, mask is None)
+    return jnp.sum(law.method.log_likelihood(model, observed, law.plan, key))
 
 
 def _repeated(model: Any, shape: tuple[int, ...]) -> dict[str, Array]:
@@ -116,19 +122,19 @@ def _repeated(model: Any, shape: tuple[int, ...]) -> dict[str, Array]:
     }
 
 
-def diffuse_length(model: Any, mask: Any, steps: Step) -> int | None:
-    """The length of the diffuse phase while parameters are traced; None (full length) where it cannot be known.
+def plan_of(method: AbstractMethod, model: Any, mask: Any, steps: Step) -> Plan:
+    """The method's plan while parameters are traced; the diffuse phase is the whole series where it cannot be known.
 
     For a sum of components the length does not depend on the parameters' values, so stand-ins serve.
     """
     if not isinstance(model, Structural) or is_traced(mask) or any(map(is_traced, jax.tree.leaves(steps))):
-        return None
+        return Plan(None)
     with jax.ensure_compile_time_eval():
         found = parameters(model).items()
         open_ = {path: None for path, p in found if is_traced(p.value) or p.batch_shape}
         blank = replace(model, open_)
         blank = replace(blank, start_values(blank, tuple(unknown(blank)), 1.0))
         if any(map(is_traced, jax.tree.leaves(blank))):
-            return None
+            return Plan(None)
         mask = jnp.all(mask.reshape(-1, *mask.shape[-2:]), axis=0) if mask.ndim > 2 else mask
-        return kalman.diffuse_length(blank, mask, steps)
+        return method.plan(blank, Observed(jnp.zeros(mask.shape), mask, steps))

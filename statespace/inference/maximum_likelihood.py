@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core.parameters import parameters
-from .kalman import Kalman
+from .method import AbstractMethod
 from .problem import Problem
 from .search import Point, Run, climb, inverse_information, is_scale, polish, spread, starting_points, value_at
 
@@ -18,7 +18,7 @@ class _Optimiser(eqx.Module):
     num_starts: int = eqx.field(static=True, default=4)
     max_iterations: int = eqx.field(static=True, default=500)
     tolerance: float = eqx.field(static=True, default=1e-5)
-    filter: Kalman = eqx.field(static=True, default=Kalman())
+    filter: AbstractMethod | None = None
 
     def __check_init__(self):
         """Raise ValueError on options that cannot be."""

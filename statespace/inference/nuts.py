@@ -12,7 +12,7 @@ import numpy as np
 from numpyro.infer import NUTS as Kernel
 
 from ..core.parameters import unconstrain
-from .kalman import Kalman
+from .method import AbstractMethod
 from .problem import Problem, first_values
 
 _BLOCK = 25
@@ -51,7 +51,7 @@ class NUTS(eqx.Module):
     max_tree_depth: int = eqx.field(static=True, default=10)
     dense_mass: bool = eqx.field(static=True, default=False)
     chain_method: Literal["auto", "vectorised", "threads"] = eqx.field(static=True, default="auto")
-    filter: Kalman = eqx.field(static=True, default=Kalman())
+    filter: AbstractMethod | None = None
 
     def __check_init__(self):
         """Raise ValueError on impossible options."""

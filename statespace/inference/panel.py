@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from .method import Observed, Plan
 from .problem import Problem
 
 
@@ -24,12 +25,9 @@ def joined(problems: Sequence[Problem]) -> Problem:
         ValueError: If the bound models differ in structure.
     """
     length = max(len(p.y) for p in problems)
-    complete = all(p.complete and len(p.y) == length for p in problems)
-    diffuse = max(p.diffuse_steps for p in problems)
-    alike = [
-        replace(_padded(p, length), priors={}, complete=complete, diffuse_steps=diffuse, unidentified=0)
-        for p in problems
-    ]
+    complete = all(p.observed.complete and len(p.y) == length for p in problems)
+    plan = Plan(max(p.plan.diffuse_steps or 0 for p in problems))
+    alike = [replace(p, observed=_padded(p.observed, length, complete), priors={}, plan=plan) for p in problems]
     structures = {jax.tree.structure(p) for p in alike}
     shapes = {tuple(jnp.shape(leaf) for leaf in jax.tree.leaves(p)) for p in alike}
     if len(structures) > 1 or len(shapes) > 1:
@@ -39,12 +37,12 @@ def joined(problems: Sequence[Problem]) -> Problem:
     return replace(problems[0], panel=jax.tree.map(lambda *leaves: jnp.stack(leaves), *alike))
 
 
-def _padded(problem: Problem, length: int) -> Problem:
-    """The problem with missing stamps after its end."""
-    more = length - len(problem.y)
+def _padded(observed: Observed, length: int, complete: bool) -> Observed:
+    """The data with missing stamps after their end."""
+    more = length - len(observed.y)
 
     def edge(leaf: Array) -> Array:
         return jnp.pad(leaf, [(0, more)] + [(0, 0)] * (leaf.ndim - 1), mode="edge")
 
-    y, mask = (jnp.pad(leaf, ((0, more), (0, 0))) for leaf in (problem.y, problem.mask))
-    return replace(problem, y=y, mask=mask, steps=jax.tree.map(edge, problem.steps))
+    y, mask = (jnp.pad(leaf, ((0, more), (0, 0))) for leaf in (observed.y, observed.mask))
+    return Observed(y, mask, jax.tree.map(edge, observed.steps), complete)

@@ -11,11 +11,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 from numpyro.distributions import Distribution, biject_to
 
-from ..core.belief import Gaussian
 from ..core.parameters import batch_shape, check_paths, constrain, is_traced, log_jacobian, parameters, replace, unknown
 from ..core.step import Step, make_steps
-from . import kalman
-from .augmented import Augmented, augmented_filter
+from .kalman import Kalman
+from .method import AbstractMethod, Observed, Plan
 
 _ELEMENTS = object()  # stands for the series of a term that observes all of them
 
@@ -27,13 +26,9 @@ class Problem(eqx.Module):
         model: The model, bound to the data; fixed parameters have their values.
         free: Paths of the parameters to be learned.
         priors: Prior of each free parameter; empty for maximum likelihood.
-        y: Observations, (time, series).
-        mask: Which are present.
-        steps: The stamps.
-        diffuse_steps: Length of the diffuse phase.
-        complete: Whether nothing is missing.
-        form: How the filter carries its covariance; see `Kalman`.
-        unidentified: Number of directions of the diffuse first state that the data leave open.
+        observed: The data.
+        method: How the states are integrated out.
+        plan: What was found out for it on the host.
         panel: The stacked problems of several series that share the parameters (`panel.joined`), or None. The
             log-likelihood is then that of all of them; everything else is that of the first.
     """
@@ -41,14 +36,25 @@ class Problem(eqx.Module):
     model: Any
     free: tuple[str, ...] = eqx.field(static=True)
     priors: dict[str, Distribution]
-    y: Float[Array, "time series"]
-    mask: Bool[Array, "time series"]
-    steps: Step
-    diffuse_steps: int = eqx.field(static=True)
-    complete: bool = eqx.field(static=True)
-    form: str = eqx.field(default="auto", static=True)
+    observed: Observed
+    method: AbstractMethod
+    plan: Plan = eqx.field(static=True)
     panel: "Problem | None" = None
-    unidentified: int = eqx.field(default=0, static=True)
+
+    @property
+    def y(self) -> Float[Array, "time series"]:
+        """The observations."""
+        return self.observed.y
+
+    @property
+    def mask(self) -> Bool[Array, "time series"]:
+        """Which are present."""
+        return self.observed.mask
+
+    @property
+    def steps(self) -> Step:
+        """The stamps."""
+        return self.observed.steps
 
     @property
     def supports(self) -> dict[str, Any]:
@@ -71,27 +77,20 @@ class Problem(eqx.Module):
         """The model with the free parameters at natural values."""
         return replace(self.model, values)
 
-    def terms(self, values: Mapping[str, Array]) -> Float[Array, " time"]:
+    def terms(self, values: Mapping[str, Array], key: Any = None) -> Float[Array, " time"]:
         """The terms log p(y_t | y_<t) at natural values."""
-        return kalman.log_likelihood(
-            self.at(values),
-            self.y,
-            self.mask,
-            self.steps,
-            diffuse_steps=self.diffuse_steps,
-            complete=self.complete,
-            form=self.form,
-        )
+        return self.method.log_likelihood(self.at(values), self.observed, self.plan, key)
 
-    def log_likelihood(self, values: Mapping[str, Array]) -> Float[Array, ""]:
-        """The log-likelihood at natural values."""
+    def log_likelihood(self, values: Mapping[str, Array], key: Any = None) -> Float[Array, ""]:
+        """The log-likelihood at natural values, or an estimate of it where the method draws."""
         if self.panel is None:
-            return jnp.sum(self.terms(values))
-        return jnp.sum(jax.lax.map(lambda member: member.log_likelihood(values), self.panel))
+            return jnp.sum(self.terms(values, key))
+        keys = None if key is None else jax.random.split(key, len(self.panel.observed.y))
+        return jnp.sum(jax.lax.map(lambda part: part[0].log_likelihood(values, part[1]), (self.panel, keys)))
 
-    def with_form(self, form: str) -> "Problem":
-        """The same with the covariance carried in another form."""
-        return replace_fields(self, form=form, panel=None if self.panel is None else self.panel.with_form(form))
+    def with_method(self, method: AbstractMethod) -> "Problem":
+        """The same with the states integrated out in another way."""
+        return replace_fields(self, method=method, panel=None if self.panel is None else self.panel.with_method(method))
 
     def log_prior(self, values: Mapping[str, Array]) -> Float[Array, ""]:
         """The log prior density at natural values; 0 without priors."""
@@ -107,23 +106,6 @@ class Problem(eqx.Module):
         value = self.objective(unconstrained) - log_jacobian(unconstrained, self.supports)
         return jnp.where(jnp.isfinite(value), value, jnp.inf)
 
-    def filtered(self, values: Mapping[str, Array], belief: Gaussian | None = None):
-        """The filter run at natural values (recursion, slots, what it left), continuing from a belief if given."""
-        return kalman.kalman_filter(
-            self.at(values),
-            self.y,
-            self.mask,
-            self.steps,
-            diffuse_steps=self.diffuse_steps,
-            complete=self.complete,
-            belief=belief,
-            form=self.form,
-        )
-
-    def augmented(self, values: Mapping[str, Array]) -> Augmented:
-        """The filter run at natural values given the diffuse elements, for smoothing."""
-        return augmented_filter(self.at(values), self.y, self.mask, self.steps, complete=self.complete, form=self.form)
-
 
 def make_problem(
     model: Any,
@@ -137,7 +119,7 @@ def make_problem(
     priors: Mapping[str, Distribution] | None = None,
     scale: Any = 1.0,
     start: int = 0,
-    form: str = "auto",
+    method: AbstractMethod | None = None,
 ) -> Problem:
     """Put a bound model and data together.
 
@@ -152,7 +134,7 @@ def make_problem(
         priors: Priors by path; None for none at all.
         scale: Standard deviation of the data, or one for each series, for values that stand in for unknown ones.
         start: Position of the first stamp; above 0 when continuing.
-        form: How the filter carries its covariance; see `Kalman`.
+        method: How the states are integrated out; exactly when left out.
 
     Raises:
         ValueError: If a path is unknown.
@@ -170,20 +152,12 @@ def make_problem(
     dtype = jnp.result_type(float)
     steps = stamps(model, len(y), start=start, inputs=inputs, time=time, dt=dt)
     mask = np.asarray(mask, bool)
+    method = Kalman() if method is None else method
+    values = jnp.asarray(np.where(mask, y, 0.0), dtype)
+    observed = Observed(values, jnp.asarray(mask), steps, bool(mask.all()))
     generic = replace(model, start_values(model, free, scale))
-    open_stamps, unidentified = (0, 0) if start else kalman.diffuse_phase(generic, jnp.asarray(mask), steps)
-    return Problem(
-        model,
-        free,
-        {path: (priors or {})[path] for path in free} if priors is not None else {},
-        jnp.asarray(np.where(mask, y, 0.0), dtype),
-        jnp.asarray(mask),
-        steps,
-        open_stamps,
-        bool(mask.all()),
-        form,
-        unidentified=unidentified,
-    )
+    laws = {path: (priors or {})[path] for path in free} if priors is not None else {}
+    return Problem(model, free, laws, observed, method, Plan() if start else method.plan(generic, observed))
 
 
 def _refuse_part_zeros(model: Any, free: tuple[str, ...]) -> None:

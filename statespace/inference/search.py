@@ -77,7 +77,7 @@ def _value_and_grad(vector: Any, point: Point, problem: Problem) -> Any:
 
 @eqx.filter_jit
 def _hessian(vector: Any, point: Point, problem: Problem) -> Any:
-    problem = problem.with_form("covariance")  # a square root has first derivatives only
+    problem = problem.with_method(problem.method.twice_differentiable())
 
     def column(unit: Any) -> Any:
         return jax.jvp(lambda v: jax.grad(_objective)(v, point, problem), (vector,), (unit,))[1]

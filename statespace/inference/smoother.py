@@ -20,7 +20,7 @@ from ..core.gaussian import LOG_2PI, Element
 from ..core.linalg import mask_matrix, symmetrise
 from ..core.scan import at, scan
 from .augmented import Augmented, diffuse_law, innovations
-from .kalman import KalmanRecursion, Slot
+from .kalman_filter import KalmanRecursion, Slot
 
 
 class Score(NamedTuple):

@@ -98,12 +98,12 @@ class AbstractGaussianDynamics(AbstractStateSpace):
         """The conditional mean of the state at `step`."""
 
     @abc.abstractmethod
-    def noise_factor(self, step: Step) -> Float[Array, "state noise"]:
-        """The factor of the conditional covariance."""
+    def noise_factor(self, x: Float[Array, " state"], step: Step) -> Float[Array, "state noise"]:
+        """The factor of the conditional covariance, given the state at the stamp before."""
 
     def transition(self, x: Float[Array, " state"], step: Step) -> FactorNormal:
         """The law of the state at `step`, given the state at the stamp before."""
-        return FactorNormal(self.drift(x, step), self.noise_factor(step))
+        return FactorNormal(self.drift(x, step), self.noise_factor(x, step))
 
 
 class AbstractLinearDynamics(AbstractGaussianDynamics):
@@ -130,8 +130,9 @@ class AbstractLinearDynamics(AbstractGaussianDynamics):
         """The conditional mean of the state at `step`."""
         return self.propagate(x, step) + self.transition_matrices(step).offset
 
-    def noise_factor(self, step: Step) -> Float[Array, "state noise"]:
-        """The factor of the conditional covariance."""
+    def noise_factor(self, x: Float[Array, " state"], step: Step) -> Float[Array, "state noise"]:
+        """The factor of the conditional covariance, the same at every state."""
+        del x
         return self.transition_matrices(step).factor
 
 

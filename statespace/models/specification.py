@@ -4,6 +4,7 @@ Only classes of this library are written and read, each field by its name; no co
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -16,7 +17,7 @@ from .initial import InitialLaw
 from .linear import LinearGaussian
 from .structural.regression import as_text
 
-_CLASSES = {
+CLASSES = {
     cls.__name__: cls
     for cls in (
         *(getattr(structural, name) for name in structural.__all__ if not name.startswith("Abstract")),
@@ -26,8 +27,12 @@ _CLASSES = {
 }
 
 
-def describe(value: Any) -> Any:
+def describe(value: Any, classes: Mapping[str, type] = CLASSES) -> Any:
     """A model, or part of one, as data that JSON can hold.
+
+    Args:
+        value: The model, or anything made of the given classes and of plain values.
+        classes: Classes by name that can be written.
 
     Raises:
         TypeError: If a part is not of this library.
@@ -38,18 +43,18 @@ def describe(value: Any) -> Any:
     """
     if isinstance(value, eqx.Module):
         name = type(value).__name__
-        if _CLASSES.get(name) is not type(value):
+        if classes.get(name) is not type(value):
             raise TypeError(
                 f"{name} is not a model of statespace, so only its draws can be saved: pass model= to load to get "
                 "the model back"
             )
-        fields = {f.name: describe(getattr(value, f.name, None)) for f in dataclasses.fields(value)}
+        fields = {f.name: describe(getattr(value, f.name, None), classes) for f in dataclasses.fields(value)}
         return {"class": name, "fields": fields}
     if isinstance(value, (jax.Array, np.ndarray)):
         array = np.asarray(value)
         return {"array": array.tolist(), "dtype": str(array.dtype), "shape": list(array.shape)}
     if isinstance(value, (tuple, list)):
-        return {"tuple": [describe(item) for item in value]}
+        return {"tuple": [describe(item, classes) for item in value]}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, np.generic):
@@ -57,7 +62,7 @@ def describe(value: Any) -> Any:
     return as_text(value)
 
 
-def rebuild(data: Any) -> Any:
+def rebuild(data: Any, classes: Mapping[str, type] = CLASSES) -> Any:
     """The model that `describe` described.
 
     Raises:
@@ -68,11 +73,11 @@ def rebuild(data: Any) -> Any:
     if "array" in data:
         return jnp.asarray(np.asarray(data["array"], data["dtype"]).reshape(data["shape"]))
     if "tuple" in data:
-        return tuple(rebuild(item) for item in data["tuple"])
-    cls = _CLASSES.get(data.get("class", ""))
+        return tuple(rebuild(item, classes) for item in data["tuple"])
+    cls = classes.get(data.get("class", ""))
     if cls is None:
         raise ValueError(f"the file describes a model of class {data.get('class')!r}, which this version does not have")
     made = object.__new__(cls)
     for field in dataclasses.fields(cls):
-        object.__setattr__(made, field.name, rebuild(data["fields"].get(field.name)))
+        object.__setattr__(made, field.name, rebuild(data["fields"].get(field.name), classes))
     return made

@@ -1,6 +1,6 @@
 """Labelled results: pandas for people, xarray and ArviZ for analysis, files for keeping."""
 
-from .filtered import Filtered
+from .filtered import AbstractFiltered, Filtered
 from .fitted import ConvergenceWarning, Fitted, Status
 from .forecast import Forecast
 from .labels import is_repeated, labelled_draws, labelled_paths, labelled_simulation, labelled_values
@@ -10,6 +10,7 @@ from .smoothed import Smoothed
 from .storage import read, write
 
 __all__ = [
+    "AbstractFiltered",
     "ConvergenceWarning",
     "Filtered",
     "Fitted",

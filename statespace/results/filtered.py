@@ -1,7 +1,7 @@
 """What a filter run says."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -15,44 +15,31 @@ HALF_LOG_2PI = 0.9189385332046727
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Filtered:
-    """Laws of the state given the data up to each stamp, and the one-step predictions.
+class AbstractFiltered:
+    """What any filter run says: the data, the terms of the log-likelihood, and the belief from which to go on.
 
     Attributes:
         series: The data, on the model's scale.
         state_names: Names of the states.
-        mean: Filtered means, (time, state).
-        cov: Filtered covariances, (time, state, state); infinite variances where still diffuse.
-        predicted_mean: Means given the data up to the stamp before.
-        predicted_cov: Their covariances.
-        observation_mean: One-step predictions, (time, series); NaN while diffuse.
-        observation_cov: Their covariances, (time, series, series).
-        residuals: Standardised one-step errors, (time, series); NaN where diffuse or missing.
         log_likelihood_terms: log p(y_t | y_<t), (time,), all constants included.
-        diffuse_count: How many observations the diffuse elements used up.
         model: The model.
         transform: From the data's original scale to the model's, on which everything here is.
+        filter_method: How it was filtered, which `append` goes on with.
         belief: The belief after the last stamp, from which `append` goes on.
         steps_done: Number of stamps behind it.
-        filter_form: How the filter carried its covariance, which `append` goes on with.
     """
 
     series: Series
     state_names: tuple[str, ...]
-    mean: NDArray[np.float64]
-    cov: NDArray[np.float64]
-    predicted_mean: NDArray[np.float64]
-    predicted_cov: NDArray[np.float64]
-    observation_mean: NDArray[np.float64]
-    observation_cov: NDArray[np.float64]
-    residuals: NDArray[np.float64]
     log_likelihood_terms: NDArray[np.float64]
-    diffuse_count: int
     model: Any
     belief: Any
     steps_done: int
     transform: Transform = field(default_factory=Identity)
-    filter_form: str = "auto"
+    filter_method: Any = None
+
+    _over_time: ClassVar[tuple[str, ...]] = ("log_likelihood_terms",)  # arrays with a leading time axis
+    _counts: ClassVar[tuple[str, ...]] = ()  # numbers that add up over time
 
     @property
     def index(self) -> pd.Index:
@@ -66,8 +53,69 @@ class Filtered:
 
     @property
     def log_likelihood(self) -> float:
-        """The log-likelihood with all constants, also -0.5 log 2 pi for each diffuse element."""
+        """The log-likelihood with all constants."""
         return float(self.log_likelihood_terms.sum())
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether the belief after the last stamp is a law to go on from."""
+        return True
+
+    def followed_by(self, later: Self, joined: Series) -> Self:
+        """This run and one that went on from its belief, as one run over the joined series."""
+        rows = {name: np.concatenate([getattr(self, name), getattr(later, name)]) for name in self._over_time}
+        sums = {name: getattr(self, name) + getattr(later, name) for name in self._counts}
+        return replace(later, series=joined, steps_done=joined.length, **rows, **sums)
+
+    def to_xarray(self) -> xr.Dataset:
+        """All arrays with their coordinates."""
+        raise NotImplementedError
+
+    def to_datatree(self) -> xr.DataTree:
+        """The groups /filtered, /observed_data and /constant_data."""
+        return xr.DataTree.from_dict({"filtered": self.to_xarray(), **data_groups(self.series)})
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Filtered(AbstractFiltered):
+    """Normal laws of the state given the data up to each stamp, and the one-step predictions.
+
+    Attributes:
+        mean: Filtered means, (time, state).
+        cov: Filtered covariances, (time, state, state); infinite variances where still diffuse.
+        predicted_mean: Means given the data up to the stamp before.
+        predicted_cov: Their covariances.
+        observation_mean: One-step predictions, (time, series); NaN while diffuse.
+        observation_cov: Their covariances, (time, series, series).
+        residuals: Standardised one-step errors, (time, series); NaN where diffuse or missing.
+        diffuse_count: How many observations the diffuse elements used up.
+    """
+
+    mean: NDArray[np.float64]
+    cov: NDArray[np.float64]
+    predicted_mean: NDArray[np.float64]
+    predicted_cov: NDArray[np.float64]
+    observation_mean: NDArray[np.float64]
+    observation_cov: NDArray[np.float64]
+    residuals: NDArray[np.float64]
+    diffuse_count: int
+
+    _over_time: ClassVar[tuple[str, ...]] = (
+        "mean",
+        "cov",
+        "predicted_mean",
+        "predicted_cov",
+        "observation_mean",
+        "observation_cov",
+        "residuals",
+        "log_likelihood_terms",
+    )
+    _counts: ClassVar[tuple[str, ...]] = ("diffuse_count",)
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether the diffuse phase is over."""
+        return bool(np.all(np.isfinite(self.belief.mean)))
 
     @property
     def log_likelihood_kfas(self) -> float:
@@ -93,11 +141,7 @@ class Filtered:
             "log_likelihood": (("time",), self.log_likelihood_terms),
         }
         coords = coordinates(self.index, self.names, self.state_names) | {"series_": list(self.names)}
-        return labelled(arrays, coords, likelihood="exact diffuse, all constants included")
-
-    def to_datatree(self) -> xr.DataTree:
-        """The groups /filtered, /observed_data and /constant_data."""
-        return xr.DataTree.from_dict({"filtered": self.to_xarray(), **data_groups(self.series)})
+        return labelled(arrays, coords, likelihood="all constants included")
 
     def to_pandas(self) -> pd.DataFrame:
         """Means and standard deviations of the states by stamp: columns (state, "mean" or "sd")."""

@@ -51,7 +51,8 @@ class Fitted:
         draws: Posterior draws by path, (chain, draw, ...); None for point estimates.
         estimates: Estimates (posterior means) by path.
         standard_errors: By path; NaN where there is none. None for NUTS.
-        filter_form: How the filter carries its covariance, which the verbs go on with.
+        filter_method: How the states are integrated out, which the verbs go on with; None for the exact way.
+        filter_specification: That method as JSON; empty for a class that is not of this library.
         intervals: 95 % confidence intervals by path, (2, ...), NaN where there is none. None for NUTS.
         unconstrained_covariance: Inverse observed information on the unconstrained scale, or None.
         sample_stats: Sampler statistics by name, (chain, draw).
@@ -89,7 +90,8 @@ class Fitted:
     supports: dict[str, str]
     specification: str
     extra_groups: dict[str, xr.Dataset]
-    filter_form: str = "auto"
+    filter_method: Any = None
+    filter_specification: str = ""
     intervals: dict[str, NDArray[np.float64]] | None = None
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..data import Series
-from .filtered import Filtered
+from .filtered import AbstractFiltered
 from .forecast import Forecast
 from .labels import coordinates, data_groups, labelled, safe
 from .smoothed import Smoothed
@@ -19,7 +19,7 @@ _PARTS: dict[str, tuple[type, str]] = {
     "posterior_predictive": (xr.DataArray, "posterior_predictive(fit, ...)"),
     "prior": (xr.Dataset, "prior_predictive(model, data, ...)"),
     "predictions": (Forecast, "forecast(fit, ...)"),
-    "filtered": (Filtered, "filter(fit)"),
+    "filtered": (AbstractFiltered, "filter(fit)"),
     "smoothed": (Smoothed, "smooth(fit)"),
 }
 _ONE_STEP = "log p(y_t | y_<t, parameters): one-step predictive densities; their sum is the log-likelihood"

@@ -20,7 +20,7 @@ _PLAIN = (
     "diffuse_count",
     "num_observations",
     "specification",
-    "filter_form",
+    "filter_specification",
 )
 _OWN_GROUPS = {
     _GROUP,

@@ -52,12 +52,12 @@ def _panel_record(members: dict[str, Fitted]) -> xr.DataTree:
     return tree
 
 
-def read(path: str | os.PathLike, build: Callable[[str], Any]) -> Fitted | PanelFit:
+def read(path: str | os.PathLike, build: Callable[[str, str], tuple[Any, Any]]) -> Fitted | PanelFit:
     """Read a fit that `write` wrote.
 
     Args:
         path: The file.
-        build: Makes the model from its specification.
+        build: Makes the model and the filtering method from their specifications.
 
     Returns:
         The fit; its priors are texts.
@@ -77,7 +77,8 @@ def read(path: str | os.PathLike, build: Callable[[str], Any]) -> Fitted | Panel
             names, parts = None, [from_record(tree)]
     except (KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{path} is incomplete or damaged and cannot be restored: {error}") from None
-    found = [Fitted(model=build(fields["specification"]), **fields) for fields in parts]
+    made = [build(fields["specification"], fields["filter_specification"]) for fields in parts]
+    found = [Fitted(model=m, filter_method=f, **fields) for (m, f), fields in zip(made, parts, strict=True)]
     return found[0] if names is None else PanelFit(dict(zip(names, found, strict=True)))
 
 

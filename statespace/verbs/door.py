@@ -9,12 +9,14 @@ import numpy as np
 
 from ..data import Series, Transform, as_series, as_transform, moment, on_the_clock
 from ..inference.kalman import Kalman
+from ..inference.method import AbstractMethod
 from ..inference.problem import Problem, is_traced, make_problem, parameters, unknown
-from ..models.base import AbstractLinearGaussian, AbstractStateSpace
+from ..models.base import AbstractStateSpace
 from ..models.structural import AbstractComponent, AbstractObservation, Binding
-from ..results import Filtered, Fitted
+from ..results import AbstractFiltered, Fitted
 
-_EXACT = "Kalman()"
+EXACT = (Kalman,)
+METHODS: dict[str, type[AbstractMethod]] = {cls.__name__: cls for cls in EXACT}
 
 
 class Prepared(NamedTuple):
@@ -34,7 +36,7 @@ def prepare(
         TypeError: If the model is not a state-space model, or the data are of a kind that cannot be read.
         ValueError: If data, inputs and model do not fit together.
     """
-    fitted, model = model if isinstance(model, Fitted | Filtered) else None, as_model(model)
+    fitted, model = model if isinstance(model, Fitted | AbstractFiltered) else None, as_model(model)
     series = as_series(data, inputs, times, input_columns=model.input_names)
     if fitted is not None:
         series = on_the_clock(_in_order(series, fitted.series.names), fitted.series)
@@ -61,7 +63,7 @@ def _in_order(series: Series, names: tuple[str, ...]) -> Series:
 
 def as_model(model: Any) -> AbstractStateSpace:
     """The model itself, that of a fit at its estimates, or the sum of one component; a TypeError for anything else."""
-    if isinstance(model, Fitted | Filtered):
+    if isinstance(model, Fitted | AbstractFiltered):
         return model.model
     if isinstance(model, (AbstractComponent, AbstractObservation)):
         return 0 + model
@@ -83,16 +85,25 @@ def bind(model: AbstractStateSpace, series: Series, like: Series | None = None) 
     return bound
 
 
-def check_method(model: Any, method: Any, needed: str) -> Kalman:
-    """The filtering method; a TypeError unless it is one and the model stands on the rung it needs."""
-    if method is not None and not isinstance(method, Kalman):
-        raise TypeError(f"{needed} takes a filtering method such as {_EXACT}, got {method!r}")
-    if not isinstance(model, AbstractLinearGaussian):
-        raise TypeError(
-            f"{type(model).__name__} is not linear-Gaussian in both dynamics and emission, which {_EXACT} needs: "
-            "subclass AbstractLinearGaussian or use LinearGaussian or structural components"
-        )
-    return Kalman() if method is None else method
+def check_method(model: Any, method: Any, needed: str) -> AbstractMethod:
+    """The filtering method, by default the exact one; a TypeError unless the model stands on the rungs it needs."""
+    if method is not None and not isinstance(method, AbstractMethod):
+        raise TypeError(f"{needed} takes a filtering method such as Kalman(), got {method!r}")
+    if method is None:
+        exact = next((cls() for cls in EXACT if not cls().lacks(model)), None)
+        if exact is not None:
+            return exact
+        raise TypeError(f"no exact method serves {type(model).__name__}, {_would_do(model)}")
+    lack = method.lacks(model)
+    if lack:
+        raise TypeError(f"{type(model).__name__} {lack}, which {type(method).__name__}() needs: {_would_do(model)}")
+    return method
+
+
+def _would_do(model: Any) -> str:
+    """Which methods serve a model, in words."""
+    found = [f"{name}()" for name, cls in METHODS.items() if not cls().lacks(model)]
+    return f"pass one of {', '.join(found)}" if found else "and no other method serves it"
 
 
 def require_known(model: Any, verb: str) -> None:
@@ -120,10 +131,10 @@ def problem_of(model: Any, series: Series, *, start: int = 0, **options: Any) ->
     )
 
 
-def known_problem(model: Any, series: Series, form: str = "auto") -> Problem:
+def known_problem(model: Any, series: Series, method: AbstractMethod | None = None) -> Problem:
     """The same for a model that is to be used as it is: no parameter is free."""
     fixed = {path: value for path, value in values_of(model).items() if value is not None}
-    return problem_of(model, series, fixed=fixed, form=form)
+    return problem_of(model, series, fixed=fixed, method=method)
 
 
 def values_of(model: Any) -> dict[str, Any]:
@@ -152,6 +163,17 @@ def refuse_traced(verb: str, *trees: Any) -> None:
 def as_key(key: Any) -> Any:
     """A PRNG key; a whole number makes one."""
     return jax.random.key(key) if isinstance(key, int | np.integer) else key
+
+
+def key_of(method: AbstractMethod, key: Any, verb: str) -> Any:
+    """The key of a method that draws, which must be given; None for one that does not."""
+    if not method.random:
+        return None
+    if key is None:
+        raise ValueError(
+            f"{type(method).__name__} draws random numbers: pass {verb}(..., key=jax.random.key(0)) (any integer)"
+        )
+    return as_key(key)
 
 
 def log_jacobian(series: Series, transform: Transform) -> np.ndarray:

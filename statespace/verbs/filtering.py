@@ -9,9 +9,9 @@ import numpy as np
 
 from ..data import append_series, join_series
 from ..inference import analysis
-from ..inference.kalman import Kalman
+from ..inference.method import AbstractMethod
 from ..inference.problem import batch_shape
-from ..results import Filtered, Fitted, PanelFit, Smoothed, labelled_draws, labelled_paths
+from ..results import AbstractFiltered, Fitted, PanelFit, labelled_draws, labelled_paths
 from .door import (
     Prepared,
     as_key,
@@ -20,6 +20,7 @@ from .door import (
     chosen_draws,
     flat_draws,
     held_values,
+    key_of,
     known_problem,
     log_jacobian,
     prepare,
@@ -29,6 +30,7 @@ from .door import (
     traced,
     values_of,
 )
+from .labelling import label_filtered, label_smoothed
 from .law import law_of
 from .panel import for_each_member, is_panel, one_clock
 from .workers import over_draws
@@ -38,7 +40,13 @@ _UNLESS_TOLD = 200
 
 
 def log_likelihood(
-    model: Any, data: Any = None, method: Kalman | None = None, *, inputs: Any = None, times: Any = None
+    model: Any,
+    data: Any = None,
+    method: AbstractMethod | None = None,
+    *,
+    inputs: Any = None,
+    times: Any = None,
+    key: Any = None,
 ) -> Any:
     """The log-likelihood of the data under a model whose parameters are known.
 
@@ -53,6 +61,7 @@ def log_likelihood(
         method: Filtering method; the exact one when left out.
         inputs: Input columns, if the model reads any.
         times: Stamps of data that carry none.
+        key: PRNG key, or a whole number that makes one, for a method that draws (particles, ensembles).
 
     Returns:
         The log-likelihood; a traced scalar when called with tracers, else a float.
@@ -70,46 +79,55 @@ def log_likelihood(
     Reference: Durbin and Koopman (2012), sections 7.2.1 and 7.2.2.
     """
     if is_panel(data) or isinstance(model, PanelFit):  # independent given the parameters
-        if data is not None and not isinstance(model, PanelFit | Fitted | Filtered):
+        if data is not None and not isinstance(model, PanelFit | Fitted | AbstractFiltered):
             one_clock(data, times)
-        each = for_each_member(log_likelihood)(model, data, method, inputs=inputs, times=times)
+        each = for_each_member(log_likelihood)(model, data, method, inputs=inputs, times=times, key=key)
         return sum(each.values())
-    if isinstance(model, Fitted | Filtered):
-        return _fit_log_likelihood(model, *_prepare(model, data, method, inputs, times, "log_likelihood"))
+    if isinstance(model, Fitted | AbstractFiltered):
+        prepared, method = _prepare(model, data, method, inputs, times, "log_likelihood")
+        return _fit_log_likelihood(model, prepared, method, key_of(method, key, "log_likelihood"))
     model = as_model(model)
-    form = check_method(model, method, "log_likelihood").form
+    method = check_method(model, method, "log_likelihood")
+    key = key_of(method, key, "log_likelihood")
     require_known(model, "log_likelihood")
     if traced(model, data, inputs) or batch_shape(model):
-        law, value = law_of(model, data, inputs=inputs, times=times, mask=None, form=form)
-        return law.log_prob(value)
+        law, value = law_of(model, data, inputs=inputs, times=times, mask=None, method=method)
+        return law.log_prob(value) if key is None else law.estimate(value, key)
     if data is None:
         raise ValueError("log_likelihood needs data (only a fit carries its own)")
     bound, series, _ = prepare(model, data, inputs=inputs, times=times)
-    problem = known_problem(bound, series, form)
-    return float(compiled_log_likelihood(problem, {}))
+    problem = known_problem(bound, series, method)
+    return float(compiled_log_likelihood(problem, {}, key))
 
 
-def _fit_log_likelihood(fitted: Fitted | Filtered, prepared: Prepared, form: str) -> Any:
+def _fit_log_likelihood(fitted: Fitted | AbstractFiltered, prepared: Prepared, method: AbstractMethod, key: Any) -> Any:
     """At the estimates, or at every draw; on the data's original scale."""
     jacobian = log_jacobian(prepared.series, prepared.transform).sum()
-    if isinstance(fitted, Filtered) or fitted.draws is None:
-        return float(compiled_log_likelihood(known_problem(prepared.model, prepared.series, form), {})) + jacobian
-    problem = problem_of(prepared.model, prepared.series, fixed=held_values(fitted), form=form)
-    found = np.asarray(analysis.log_likelihood_arrays(problem, _as_jax(flat_draws(fitted))))
+    if isinstance(fitted, AbstractFiltered) or fitted.draws is None:
+        problem = known_problem(prepared.model, prepared.series, method)
+        return float(compiled_log_likelihood(problem, {}, key)) + jacobian
+    problem = problem_of(prepared.model, prepared.series, fixed=held_values(fitted), method=method)
+    found = np.asarray(analysis.log_likelihood_arrays(problem, _as_jax(flat_draws(fitted)), key))
     shape = next(iter(fitted.draws.values())).shape[:2]
     return labelled_draws(found.reshape(shape) + jacobian, "log_likelihood")
 
 
 @eqx.filter_jit
-def compiled_log_likelihood(problem: Any, values: dict[str, Any]) -> Any:
+def compiled_log_likelihood(problem: Any, values: dict[str, Any], key: Any = None) -> Any:
     """The log-likelihood at natural values of the free parameters, compiled once for each shape."""
-    return problem.log_likelihood(values)
+    return problem.log_likelihood(values, key)
 
 
 @for_each_member
 def filter(
-    model: Any, data: Any = None, method: Kalman | None = None, *, inputs: Any = None, times: Any = None
-) -> Filtered:
+    model: Any,
+    data: Any = None,
+    method: AbstractMethod | None = None,
+    *,
+    inputs: Any = None,
+    times: Any = None,
+    key: Any = None,
+) -> Any:
     """The law of the state at each stamp given the data up to it, and all one-step predictions.
 
     Args:
@@ -118,6 +136,7 @@ def filter(
         method: Filtering method; the exact one when left out.
         inputs: Input columns, if the model reads any.
         times: Stamps of data that carry none.
+        key: PRNG key, or a whole number that makes one, for a method that draws.
 
     Returns:
         A `Filtered` with moments of states and one-step predictions, standardised residuals and the
@@ -136,52 +155,31 @@ def filter(
 
     Reference: Durbin and Koopman (2012), sections 4.3, 5.2 and 6.4.
     """
-    prepared, form = _prepare(model, data, method, inputs, times, "filter")
-    problem = known_problem(prepared.model, prepared.series, form)
-    return _filtered(prepared, analysis.filter_arrays(problem, {}), form)
+    prepared, method = _prepare(model, data, method, inputs, times, "filter")
+    problem = known_problem(prepared.model, prepared.series, method)
+    found = analysis.filter_arrays(problem, {}, None, key_of(method, key, "filter"))
+    return label_filtered(found, prepared, method)
 
 
-def _prepare(model: Any, data: Any, method: Any, inputs: Any, times: Any, verb: str) -> tuple[Prepared, str]:
-    """The bound model with its data, and the form of the filter."""
+def _prepare(model: Any, data: Any, method: Any, inputs: Any, times: Any, verb: str) -> tuple[Prepared, AbstractMethod]:
+    """The bound model with its data, and the method."""
     refuse_traced(verb, model, data, inputs)
-    if isinstance(model, Fitted | Filtered):
-        form = check_method(model.model, method or Kalman(model.filter_form), verb).form
+    if isinstance(model, Fitted | AbstractFiltered):
+        method = check_method(model.model, method or model.filter_method, verb)
         if data is None:
             if inputs is not None or times is not None:
                 raise ValueError("inputs= and times= go with data; the fit has its own")
-            return Prepared(model.model, model.series, model.transform), form
-        return prepare(model, data, inputs=inputs, times=times), form
+            return Prepared(model.model, model.series, model.transform), method
+        return prepare(model, data, inputs=inputs, times=times), method
     if data is None:
         raise ValueError(f"{verb} needs data (only a fit carries its own)")
     prepared = prepare(model, data, inputs=inputs, times=times)
-    form = check_method(prepared.model, method, verb).form
+    method = check_method(prepared.model, method, verb)
     require_known(prepared.model, verb)
-    return prepared, form
+    return prepared, method
 
 
-def _filtered(prepared: Prepared, found: Any, form: str) -> Filtered:
-    arrays = jax.device_get(found)
-    return Filtered(
-        series=prepared.series,
-        state_names=prepared.model.state_names,
-        mean=np.asarray(arrays.mean),
-        cov=np.asarray(arrays.cov),
-        predicted_mean=np.asarray(arrays.predicted_mean),
-        predicted_cov=np.asarray(arrays.predicted_cov),
-        observation_mean=np.asarray(arrays.observation_mean),
-        observation_cov=np.asarray(arrays.observation_cov),
-        residuals=np.asarray(arrays.residuals),
-        log_likelihood_terms=np.asarray(arrays.terms),
-        diffuse_count=int(arrays.diffuse_count),
-        model=prepared.model,
-        transform=prepared.transform,
-        filter_form=form,
-        belief=found.last,
-        steps_done=prepared.series.length,
-    )
-
-
-def append(filtered: Filtered, data: Any, *, inputs: Any = None, times: Any = None) -> Filtered:
+def append(filtered: Any, data: Any, *, inputs: Any = None, times: Any = None, key: Any = None) -> Any:
     """Continue a filter with new rows, with the same numbers as a run over all of them.
 
     Args:
@@ -189,9 +187,10 @@ def append(filtered: Filtered, data: Any, *, inputs: Any = None, times: Any = No
         data: The rows that follow, in the form the series had.
         inputs: Their input columns, if the model reads any.
         times: Their stamps, if they carry none.
+        key: PRNG key, for a method that draws.
 
     Returns:
-        A `Filtered` over the old rows and the new.
+        A result of the same kind over the old rows and the new.
 
     Raises:
         ValueError: If the rows do not follow the last stamp or have other columns.
@@ -207,44 +206,26 @@ def append(filtered: Filtered, data: Any, *, inputs: Any = None, times: Any = No
     new = append_series(filtered.series, data, inputs=inputs, times=times)
     new = new.with_observed(filtered.transform.forward(new.observed))
     joined = join_series(filtered.series, new)
-    prepared, form = Prepared(filtered.model, joined, filtered.transform), filtered.filter_form
-    if not np.all(
-        np.isfinite(filtered.belief.mean)
-    ):  # the diffuse phase is still open: there is no belief to go on from
-        return _filtered(prepared, analysis.filter_arrays(known_problem(filtered.model, joined, form), {}), form)
-    known = values_of(filtered.model)
-    problem = problem_of(filtered.model, new, start=filtered.steps_done, fixed=known, form=form)
-    found = _filtered(prepared, analysis.filter_arrays(problem, {}, filtered.belief), form)
-    names = (
-        "mean",
-        "cov",
-        "predicted_mean",
-        "predicted_cov",
-        "observation_mean",
-        "observation_cov",
-        "residuals",
-    )
-    rows = {
-        name: np.concatenate([getattr(filtered, name), getattr(found, name)])
-        for name in (*names, "log_likelihood_terms")
-    }
-    return Filtered(
-        series=joined,
-        state_names=found.state_names,
-        diffuse_count=filtered.diffuse_count + found.diffuse_count,
-        model=filtered.model,
-        transform=filtered.transform,
-        filter_form=form,
-        belief=found.belief,
-        steps_done=joined.length,
-        **rows,
-    )
+    model, method = filtered.model, filtered.filter_method
+    key = key_of(method, key, "append")
+    prepared = Prepared(model, joined, filtered.transform)
+    if not filtered.can_go_on:  # the diffuse phase is still open
+        return label_filtered(analysis.filter_arrays(known_problem(model, joined, method), {}), prepared, method)
+    problem = problem_of(model, new, start=filtered.steps_done, fixed=values_of(model), method=method)
+    found = analysis.filter_arrays(problem, {}, filtered.belief, key)
+    return filtered.followed_by(label_filtered(found, prepared, method), joined)
 
 
 @for_each_member
 def smooth(
-    model: Any, data: Any = None, method: Kalman | None = None, *, inputs: Any = None, times: Any = None
-) -> Smoothed:
+    model: Any,
+    data: Any = None,
+    method: AbstractMethod | None = None,
+    *,
+    inputs: Any = None,
+    times: Any = None,
+    key: Any = None,
+) -> Any:
     """The law of the state at each stamp given all data, the components, and what each stamp adds.
 
     Args:
@@ -254,6 +235,7 @@ def smooth(
         method: Filtering method; the exact one when left out.
         inputs: Input columns, if the model reads any.
         times: Stamps of data that carry none.
+        key: PRNG key, or a whole number that makes one, for a method that draws.
 
     Returns:
         A `Smoothed` with moments of states and components, auxiliary residuals, and exact leave-one-out
@@ -272,31 +254,14 @@ def smooth(
 
     Reference: Durbin and Koopman (2012), sections 4.4, 4.5 and 5.3.
     """
-    prepared, form = _prepare(model, data, method, inputs, times, "smooth")
+    prepared, method = _prepare(model, data, method, inputs, times, "smooth")
+    key = key_of(method, key, "smooth")
     if isinstance(model, Fitted) and model.draws:
-        problem = problem_of(prepared.model, prepared.series, fixed=held_values(model), form=form)
-        found = analysis.mean_smoother_arrays(problem, _as_jax(flat_draws(model, _MOST_DRAWS)))
+        problem = problem_of(prepared.model, prepared.series, fixed=held_values(model), method=method)
+        found = analysis.mean_smoother_arrays(problem, _as_jax(flat_draws(model, _MOST_DRAWS)), key)
     else:
-        found = analysis.smoother_arrays(known_problem(prepared.model, prepared.series, form), {})
-    arrays = jax.tree.map(np.asarray, jax.device_get(found))
-    sd = {k: np.sqrt(np.maximum(v, 0.0)) for k, v in arrays.component_var.items()}
-    return Smoothed(
-        series=prepared.series,
-        state_names=prepared.model.state_names,
-        mean=arrays.mean,
-        cov=arrays.cov,
-        components={k: (arrays.component_mean[k], sd[k]) for k in names_of(prepared.model, sd)},
-        observation_residuals=arrays.observation_residuals,
-        state_residuals=arrays.state_residuals,
-        loo_terms=arrays.loo_terms,
-        loo_mean=arrays.loo_mean,
-        loo_sd=arrays.loo_sd,
-    )
-
-
-def names_of(model: Any, found: dict[str, Any]) -> list[str]:
-    """Component names in the model's order (trees sort their keys)."""
-    return [component.name for component in model.components] if found else []
+        found = analysis.smoother_arrays(known_problem(prepared.model, prepared.series, method), {}, key)
+    return label_smoothed(found, prepared)
 
 
 def _as_jax(draws: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -307,7 +272,7 @@ def _as_jax(draws: dict[str, np.ndarray]) -> dict[str, Any]:
 def sample_states(
     model: Any,
     data: Any = None,
-    method: Kalman | None = None,
+    method: AbstractMethod | None = None,
     *,
     inputs: Any = None,
     times: Any = None,
@@ -342,16 +307,16 @@ def sample_states(
     """
     if num_samples is not None and num_samples < 1:
         raise ValueError(f"num_samples must be at least 1, got {num_samples}")
-    prepared, form = _prepare(model, data, method, inputs, times, "sample_states")
+    prepared, method = _prepare(model, data, method, inputs, times, "sample_states")
     key = as_key(key)
     if isinstance(model, Fitted) and model.draws:
-        problem = problem_of(prepared.model, prepared.series, fixed=held_values(model), form=form)
+        problem = problem_of(prepared.model, prepared.series, fixed=held_values(model), method=method)
         choose, key = jax.random.split(key)
         draws, shape = chosen_draws(model, num_samples, choose)
         found = over_draws(lambda part, k: analysis.path_arrays(problem, part, k, 1)[:, 0], draws, key, False, "paths")
         paths = np.reshape(found, (*shape, *np.shape(found)[1:]))
     else:
-        problem = known_problem(prepared.model, prepared.series, form)
+        problem = known_problem(prepared.model, prepared.series, method)
         count = _UNLESS_TOLD if num_samples is None else num_samples
         paths = analysis.path_arrays(problem, {}, jax.random.split(key, 1), count)[0]
     return labelled_paths(np.asarray(paths), prepared.series, prepared.model.state_names)

@@ -15,9 +15,9 @@ from ..inference.maximum_likelihood import MAP, MaximumLikelihood, Optimum, maxi
 from ..inference.nuts import NUTS, Draws, sample
 from ..inference.panel import joined
 from ..inference.problem import Problem, merge_priors, parameters
-from ..models.specification import describe, rebuild
+from ..models.specification import CLASSES, describe, rebuild
 from ..results import Fitted, PanelFit, Priors, Status, read
-from .door import Prepared, as_key, check_method, log_jacobian, prepare, problem_of
+from .door import METHODS, Prepared, as_key, check_method, log_jacobian, prepare, problem_of
 from .filtering import compiled_log_likelihood
 from .panel import is_panel, members, share
 from .workers import over_draws
@@ -90,10 +90,10 @@ def fit(
         raise ValueError(f"{', '.join(both)} is in priors= and in fixed=: a value that is held has no prior, drop one")
     key = as_key(key)
     names, prepared = _prepared(model, data, inputs, times, transform)
-    form = check_method(prepared[0].model, method.filter, "fit").form
+    filter_method = check_method(prepared[0].model, method.filter, "fit")
     scale = _scale(prepared)
     law = None if isinstance(method, MaximumLikelihood) else merge_priors(prepared[0].model, scale, priors)
-    problems = [problem_of(p.model, p.series, fixed=fixed, priors=law, form=form) for p in prepared]
+    problems = [problem_of(p.model, p.series, fixed=fixed, priors=law, method=filter_method) for p in prepared]
     whole = problems[0] if len(problems) == 1 else joined(problems)
     warm = _warm(start, whole)
     if isinstance(method, NUTS):
@@ -177,13 +177,11 @@ def load(path: str | os.PathLike, *, model: Any = None) -> Any:
     if not os.path.exists(path):
         raise FileNotFoundError(f"{path} does not exist")
 
-    def build(text: str) -> Any:
-        if model is not None:
-            return model
-        found = json.loads(text) if text else None
-        if found is None:
+    def build(text: str, method: str) -> tuple[Any, Any]:
+        if model is None and not text:
             raise ValueError(f"{path} holds the fit of a model class of your own: pass it as load(path, model=...)")
-        return rebuild(found)
+        made = rebuild(json.loads(text)) if model is None else model
+        return made, rebuild(json.loads(method), METHODS) if method else None
 
     return read(path, build)
 
@@ -203,9 +201,9 @@ def _warm(start: Any, problem: Problem) -> dict[str, Any] | None:
     return {path: jnp.asarray(values[path]) for path in problem.free if path in values}
 
 
-def _specification(model: Any) -> str:
+def _specification(value: Any, classes: Any = CLASSES) -> str:
     try:
-        return json.dumps(describe(model))
+        return json.dumps(describe(value, classes))
     except TypeError:
         return ""
 
@@ -217,13 +215,14 @@ def _common(prepared: Prepared, problem: Problem, model: Any) -> dict[str, Any]:
         "model": model,
         "series": prepared.series,
         "transform": prepared.transform,
-        "diffuse_count": sum(law.diffuse) - problem.unidentified,
+        "diffuse_count": sum(law.diffuse) - problem.plan.unidentified,
         "num_observations": int(prepared.series.mask.sum()),
         "num_parameters": sum(known[p].dimension for p in problem.free) + prepared.transform.num_estimated,
         "priors": dict(problem.priors),
         "supports": {path: str(p.constraint) for path, p in known.items()},
         "specification": _specification(model),
-        "filter_form": problem.form,
+        "filter_method": problem.method,
+        "filter_specification": _specification(problem.method, METHODS),
     }
 
 
@@ -262,9 +261,9 @@ def _maximised(prepared: Prepared, problem: Problem, found: Optimum, method: Any
 def _identified(status: Status, coefficients: dict[str, Any], problem: Problem) -> Status:
     """The status, or one that says which coefficients or how many states the data cannot tell from the others."""
     lost = [name for name, value in coefficients.items() if np.all(np.isnan(np.asarray(value)))]
-    if not lost and not problem.unidentified:
+    if not lost and not problem.plan.unidentified:
         return status
-    text = f"the data leave {_OPEN.format(problem.unidentified)}"
+    text = f"the data leave {_OPEN.format(problem.plan.unidentified)}"
     if lost:
         text = f"the data do not identify {', '.join(lost)}: leave the input out, or give its law with initial="
     return Status(False, f"{status.message}; {text}", status.details)

@@ -12,7 +12,7 @@ import xarray as xr
 from ..data import future, placeholder
 from ..inference import analysis
 from ..inference.problem import stamps
-from ..results import Filtered, Fitted, Forecast, labelled_simulation
+from ..results import AbstractFiltered, Fitted, Forecast, labelled_simulation
 from .door import (
     as_key,
     as_model,
@@ -27,7 +27,7 @@ from .door import (
     require_known,
     values_of,
 )
-from .filtering import names_of
+from .labelling import names_of
 from .panel import for_each_member
 from .workers import over_draws
 
@@ -76,11 +76,11 @@ def forecast(
 
     Reference: Durbin and Koopman (2012), section 4.11.
     """
-    fitted = model if isinstance(model, Fitted | Filtered) else None
+    fitted = model if isinstance(model, Fitted | AbstractFiltered) else None
     labelled = isinstance(inputs, pd.Series | pd.DataFrame | xr.DataArray | xr.Dataset)
     if data is not None and past_inputs is None and labelled:
         past_inputs = inputs  # one table that covers both
-    form = "auto" if fitted is None else fitted.filter_form
+    method = None if fitted is None else fitted.filter_method
     bound, series, transform = _known(model, fitted, data, past_inputs)
     ahead = future(series, horizon=horizon, times=times, inputs=inputs)
     draws = flat_draws(fitted) if isinstance(fitted, Fitted) and fitted.draws is not None else None
@@ -94,14 +94,14 @@ def forecast(
     steps = stamps(bound, ahead.length, start=series.length, inputs=ahead.inputs, time=ahead.time, dt=dt)
     use, choose = jax.random.split(jax.random.key(0) if key is None else key)  # without paths nothing is drawn
     if draws is not None:
-        problem = problem_of(bound, series, fixed=_held(bound, draws), form=form)
+        problem = problem_of(bound, series, fixed=_held(bound, draws), method=method)
         each = -(-paths // len(next(iter(draws.values()))))  # moments always come from all draws
         found = over_draws(
             lambda part, keys: analysis.forecast_arrays(problem, part, steps, keys, each), draws, use, False, "forecast"
         )
     else:
         keys = jax.random.split(use, 1)
-        found = jax.device_get(analysis.forecast_arrays(known_problem(bound, series, form), {}, steps, keys, paths))
+        found = jax.device_get(analysis.forecast_arrays(known_problem(bound, series, method), {}, steps, keys, paths))
     if not np.all(np.isfinite(found.moments.mean)):
         raise ValueError(
             "the data end before they identify every state of the model (its diffuse start is still open), so there "
@@ -114,7 +114,7 @@ def _held(model: Any, draws: dict[str, Any]) -> dict[str, Any]:
     return {path: value for path, value in values_of(model).items() if path not in draws}
 
 
-def _known(model: Any, fitted: Fitted | Filtered | None, data: Any, past_inputs: Any) -> tuple[Any, Any, Any]:
+def _known(model: Any, fitted: Fitted | AbstractFiltered | None, data: Any, past_inputs: Any) -> tuple[Any, Any, Any]:
     if fitted is None:
         if data is None:
             raise ValueError("forecast needs data to start from (only a fit or a filter result carries its own)")
@@ -203,7 +203,7 @@ def simulate(
     """
     if num_samples < 1:
         raise ValueError(f"num_samples must be at least 1, got {num_samples}")
-    fitted, model = model if isinstance(model, Fitted | Filtered) else None, as_model(model)
+    fitted, model = model if isinstance(model, Fitted | AbstractFiltered) else None, as_model(model)
     names = names_of_series(model, series)
     blank = placeholder(length, times=times, inputs=inputs, input_columns=model.input_names, names=names)
     bound = bind(model, blank)

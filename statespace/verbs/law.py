@@ -7,14 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..data import Series, as_series, moment, placeholder
-from ..inference.distribution import StateSpaceDistribution, diffuse_length
+from ..inference.distribution import StateSpaceDistribution, plan_of
+from ..inference.method import AbstractMethod
 from ..inference.problem import batch_shape, stamps
 from ..models.structural import Binding
 from .door import traced
 
 
 def law_of(
-    model: Any, y: Any, *, inputs: Any, times: Any, mask: Any, form: str = "auto"
+    model: Any, y: Any, *, inputs: Any, times: Any, mask: Any, method: AbstractMethod
 ) -> tuple[StateSpaceDistribution, Any]:
     """The law of y under a model, bound to y's columns and stamps, and y as that law takes it.
 
@@ -24,14 +25,14 @@ def law_of(
         inputs: Input columns.
         times: Stamps of data that carry none.
         mask: Which elements are present, beyond what NaN says.
-        form: How the filter carries its covariance; see `Kalman`.
+        method: How the states are integrated out.
 
     Raises:
         ValueError: If data, inputs and model do not fit together.
     """
     rank = _batch_rank(model, np.shape(y))
     if rank or traced(y, inputs):
-        return _array_law(model, jnp.asarray(y), rank, inputs, times, mask, form)
+        return _array_law(model, jnp.asarray(y), rank, inputs, times, mask, method)
     series = as_series(y, inputs, times, input_columns=model.input_names)
     if batch_shape(model) and len(series.names) > 1:
         raise ValueError(
@@ -41,17 +42,16 @@ def law_of(
     present = series.mask if mask is None else series.mask & np.reshape(np.asarray(mask, bool), series.mask.shape)
     value = series.values[:, 0] if series.univariate else series.values
     seen = None if present.all() else present.reshape(value.shape)
-    return series_law(model, series, seen, form), jnp.asarray(value)
+    return series_law(model, series, seen, method), jnp.asarray(value)
 
 
-def series_law(model: Any, series: Series, mask: Any, form: str = "auto") -> StateSpaceDistribution:
+def series_law(model: Any, series: Series, mask: Any, method: AbstractMethod) -> StateSpaceDistribution:
     """The law of a coerced series."""
     bound = _bound(model, series, series.input_names, series.input_scale())
     with jax.ensure_compile_time_eval():
         steps = _steps(bound, series, series.inputs)
         full = jnp.ones(series.mask.shape, bool) if mask is None else jnp.asarray(mask).reshape(series.mask.shape)
-    diffuse = diffuse_length(bound, full, steps)
-    options = {"univariate": series.univariate, "diffuse_steps": diffuse, "form": form}
+    options = {"univariate": series.univariate, "method": method, "plan": plan_of(method, bound, full, steps)}
     return StateSpaceDistribution(bound, steps, mask=mask, **options)
 
 
@@ -63,7 +63,7 @@ def _batch_rank(model: Any, shape: tuple[int, ...]) -> int:
 
 
 def _array_law(
-    model: Any, y: Any, rank: int, inputs: Any, times: Any, mask: Any, form: str
+    model: Any, y: Any, rank: int, inputs: Any, times: Any, mask: Any, method: AbstractMethod
 ) -> tuple[StateSpaceDistribution, Any]:
     """A batch of series, or a traced one: arrays (*batch, time) or (*batch, time, series)."""
     if y.ndim not in (rank + 1, rank + 2):
@@ -86,8 +86,8 @@ def _array_law(
     present = jnp.isfinite(y)
     present = present if mask is None else present & jnp.asarray(mask, bool)
     complete = not traced(present) and bool(jnp.all(present))
-    diffuse = diffuse_length(bound, present[..., None] if univariate else present, steps)
-    options = {"univariate": univariate, "diffuse_steps": diffuse, "form": form}
+    plan = plan_of(method, bound, present[..., None] if univariate else present, steps)
+    options = {"univariate": univariate, "method": method, "plan": plan}
     law = StateSpaceDistribution(bound, steps, mask=None if complete else present, **options)
     return law, jnp.where(present, y, 0.0)
 

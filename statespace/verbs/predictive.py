@@ -97,13 +97,13 @@ def posterior_predictive(fitted: Fitted, *, num_samples: int | None = None, key:
     choose, run = jax.random.split(as_key(key))
     if fitted.draws:
         draws, shape = chosen_draws(fitted, num_samples, choose)
-        problem = problem_of(fitted.model, fitted.series, fixed=held_values(fitted), form=fitted.filter_form)
+        problem = problem_of(fitted.model, fitted.series, fixed=held_values(fitted), method=fitted.filter_method)
         found = over_draws(
             lambda part, k: analysis.replicated_arrays(problem, part, k), draws, run, False, "replicates"
         )
         found = np.reshape(found, (*shape, *np.shape(found)[1:]))
     else:
-        problem = known_problem(fitted.model, fitted.series, fitted.filter_form)
+        problem = known_problem(fitted.model, fitted.series, fitted.filter_method)
         keys = jax.random.split(run, 200 if num_samples is None else num_samples)
         found = np.asarray(analysis.replicated_arrays(problem, {}, keys))
     return labelled_values(np.asarray(fitted.transform.inverse(found)), fitted.series)

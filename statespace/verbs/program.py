@@ -6,7 +6,7 @@ from typing import Any
 import numpyro
 
 from ..data import placeholder
-from ..inference.kalman import Kalman
+from ..inference.method import AbstractMethod
 from .door import as_model, check_method, names_of_series
 from .law import law_of, series_law
 
@@ -21,7 +21,7 @@ def observe(
     inputs: Any = None,
     mask: Any = None,
     series: Sequence[str] | None = None,
-    method: Kalman | None = None,
+    method: AbstractMethod | None = None,
 ) -> Any:
     """Declare a series as a site of a NumPyro program, its states integrated out.
 
@@ -53,14 +53,14 @@ def observe(
         ...     program(ss.datasets.nile())
     """
     model = as_model(model)
-    form = check_method(model, method, "observe").form
+    method = check_method(model, method, "observe")
     if y is not None:
         if length is not None:
             raise ValueError("length= is for drawing (y=None); with y given the series has its own length")
-        law, value = law_of(model, y, inputs=inputs, times=times, mask=mask, form=form)
+        law, value = law_of(model, y, inputs=inputs, times=times, mask=mask, method=method)
         return numpyro.sample(name, law, obs=value)
     if mask is not None:
         raise ValueError("mask= goes with y: without y every element is drawn")
     names = names_of_series(model, series)
     blank = placeholder(length, times=times, inputs=inputs, input_columns=model.input_names, names=names)
-    return numpyro.sample(name, series_law(model, blank, None, form))
+    return numpyro.sample(name, series_law(model, blank, None, method))

@@ -82,7 +82,7 @@ def test_diffuse_program_finds_its_short_phase_while_traced():
     @jax.jit
     def density(s):
         found = handlers.trace(handlers.substitute(handlers.seed(program, 0), {"s": s})).get_trace(y)
-        assert found["y"]["fn"].diffuse_steps == 1
+        assert found["y"]["fn"].plan.diffuse_steps == 1
         return found["y"]["fn"].log_prob(found["y"]["value"])
 
     expected = ss.log_likelihood(ss.LocalLevel(40.0) + ss.Noise(120.0), y)

@@ -73,7 +73,7 @@ def central_differences(problem, values, step=1e-5):
 @pytest.mark.parametrize(("make", "series"), [(structural, 1), (two_series, 2)], ids=["structural", "two series"])
 def test_gradient_is_that_of_finite_differences(make, series):
     problem = problem_of(make(), data(series, True), inputs=np.sin(np.arange(T)), input_names=["a"])
-    assert problem.diffuse_steps > 0
+    assert problem.plan.diffuse_steps > 0
     values = current(problem)
     if "noise.correlation" in values:
         del values["noise.correlation"]  # its entries are not free of one another

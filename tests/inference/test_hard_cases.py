@@ -17,7 +17,7 @@ from oracles import Dense, block
 
 from statespace import datasets
 from statespace.core.parameters import parameters
-from statespace.inference import kalman
+from statespace.inference import kalman_filter as kalman
 from statespace.inference.analysis import filter_arrays, path_arrays, smoother_arrays
 from statespace.inference.problem import stamps
 from statespace.models.initial import InitialLaw
@@ -163,7 +163,7 @@ def test_a_dummy_that_is_zero_for_169_months():
     model = LocalLevel(0.03) + Seasonal(12, scale=0.002) + Regression(["law"]) + Noise(0.06)
     y = np.log(data["drivers"].to_numpy())
     problem = problem_of(model, y, inputs=law, input_names=["law"])
-    assert 170 <= problem.diffuse_steps <= 192
+    assert 170 <= problem.plan.diffuse_steps <= 192
     filtered, smoothed = filter_arrays(problem, {}), smoother_arrays(problem, {})
     _, _, expected = Dense.of(problem.model, problem.steps).posterior(y)
     assert float(filtered.terms.sum()) == pytest.approx(expected, abs=1e-8)
@@ -193,7 +193,7 @@ def test_a_phase_that_is_cut_short_is_nan():
     run = eqx.filter_jit(kalman.log_likelihood)
     arguments = (problem.model, problem.y, problem.mask, problem.steps)
     whole = run(*arguments)
-    np.testing.assert_allclose(run(*arguments, diffuse_steps=problem.diffuse_steps), whole, atol=1e-12)
+    np.testing.assert_allclose(run(*arguments, diffuse_steps=problem.plan.diffuse_steps), whole, atol=1e-12)
     assert np.isnan(run(*arguments, diffuse_steps=1)).any()
 
 
@@ -218,7 +218,7 @@ def test_harmonics_that_coincide_leave_a_direction_open():
         + Noise(0.8)
     )
     problem = problem_of(model, walk(40))
-    assert problem.diffuse_steps == 40
+    assert problem.plan.diffuse_steps == 40
     assert np.isfinite(log_likelihood(problem))
     _, gradient = value_and_grad(problem)
     assert all(np.isfinite(g).all() for g in gradient.values())
@@ -234,7 +234,7 @@ def test_the_first_spacing_is_never_used():
     model = LocalLinearTrend(0.6, 0.1) + LocalLevel(0.2, initial=InitialLaw.gaussian([0.0], [1.0])) + Noise(0.8)
     clean = problem_of(model, y, dt=dt)
     poisoned = problem_of(model, y, dt=np.where(np.arange(20) == 0, np.nan, dt))
-    assert clean.diffuse_steps == poisoned.diffuse_steps
+    assert clean.plan == poisoned.plan
     value, gradient = value_and_grad(clean)
     other, other_gradient = value_and_grad(poisoned)
     assert float(other) == float(value)
@@ -283,7 +283,7 @@ def test_the_first_transition_is_never_used():
             model = make(f)
             steps = stamps(model, n, inputs=problem.steps.inputs)
             return kalman.log_likelihood(
-                model, problem.y, problem.mask, steps, diffuse_steps=problem.diffuse_steps
+                model, problem.y, problem.mask, steps, diffuse_steps=problem.plan.diffuse_steps
             ).sum()
 
         return jax.value_and_grad(value)(fields)
@@ -293,7 +293,7 @@ def test_the_first_transition_is_never_used():
         field[0] = np.nan
     clean = problem_of(make(fields), y, inputs=inputs)
     other = problem_of(make(poisoned), y, inputs=inputs)
-    assert clean.diffuse_steps == other.diffuse_steps
+    assert clean.plan == other.plan
     assert log_likelihood(other) == log_likelihood(clean)
     value, gradient = value_and_grad_of(jax.tree.map(jnp.asarray, fields), clean)
     same, poisoned_gradient = value_and_grad_of(jax.tree.map(jnp.asarray, poisoned), other)
@@ -356,7 +356,7 @@ FLOAT32 = """
         problem = seatbelts(*case)
         found = terms(problem)
         out[name] = float(np.asarray(found, float).sum())
-        out[name + "_length"] = problem.diffuse_steps
+        out[name + "_length"] = problem.plan.diffuse_steps
         out[name + "_dtype"] = str(found.dtype)
     weak = smoother_arrays(seatbelts(["log_petrol", "law"]), {})
     out["weak_sd"] = np.sqrt(np.asarray(np.diagonal(weak.cov, axis1=1, axis2=2), float)).tolist()

@@ -68,7 +68,7 @@ def test_maximum(flow):
 def test_known_start_counts_the_first_observation(flow):
     start = InitialLaw.gaussian([0.0], [np.sqrt(1e7)])
     problem = problem_of(model(initial=start), flow)
-    assert problem.diffuse_steps == 0
+    assert problem.plan.diffuse_steps == 0
     assert log_likelihood(problem) == pytest.approx(-641.5855784594, abs=1e-9)
     best = log_likelihood(problem_of(model(15099.684, 1468.501, start), flow))
     assert best >= log_likelihood(problem)

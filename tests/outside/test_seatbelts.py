@@ -49,7 +49,7 @@ def drivers():
 def test_table(drivers, make, printed, each, diffuse):
     problem = problem_of(make(), drivers)
     assert sum(problem.model.initial_law(problem.steps[0]).diffuse) == diffuse
-    assert problem.diffuse_steps == diffuse  # no longer than it must be
+    assert problem.plan.diffuse_steps == diffuse  # no longer than it must be
     kfas = log_likelihood(problem) + diffuse * HALF_LOG_2PI
     # the variances are printed to six digits and stand at the maximum: the error is of second order
     assert kfas == pytest.approx(printed, abs=2e-8)

@@ -472,7 +472,7 @@ def test_components_against_statsmodels(name, gaps):
     problem = problem_of(make(params), y)
     filtered, smoothed = filter_arrays(problem, {}), smoother_arrays(problem, {})
     np.testing.assert_allclose(filtered.terms, theirs.llf_obs, atol=1e-9)
-    d = problem.diffuse_steps
+    d = problem.plan.diffuse_steps
     close = dict(rtol=1e-7, atol=1e-8)
     np.testing.assert_allclose(filtered.mean[d:], theirs.filtered_state.T[d:], **close)
     np.testing.assert_allclose(filtered.cov[d:], theirs.filtered_state_cov.T[d:], **close)

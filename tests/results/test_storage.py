@@ -40,7 +40,11 @@ def _same(first, second):
 
 def _again(fitted, folder, suffix=".nc"):
     write(fitted, folder / f"fit{suffix}")
-    return read(folder / f"fit{suffix}", lambda text: f"built from {text}")
+    return read(folder / f"fit{suffix}", lambda text, method: (f"built from {text}", method))
+
+
+def _texts(text, method):
+    return text, method
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -137,7 +141,7 @@ def test_a_file_is_replaced_whole_or_stays_as_it_was(make_posterior, tmp_path, m
         monkeypatch.setattr(xr.DataTree, where, _interrupted)
     with pytest.raises(KeyboardInterrupt):
         write(replace(fitted, specification="newer"), path)
-    assert read(path, str).specification == "new"
+    assert read(path, _texts).specification == "new"
     assert os.listdir(tmp_path) == [path.name]
 
 
@@ -160,7 +164,7 @@ def test_an_old_folder_comes_back_when_the_new_one_cannot_take_its_place(make_po
     monkeypatch.setattr(os, "replace", refuse_the_new_one)
     with pytest.raises(PermissionError):
         write(replace(fitted, specification="new"), path)
-    assert read(path, str).specification == fitted.specification
+    assert read(path, _texts).specification == fitted.specification
 
 
 def test_where_a_fit_cannot_be_saved(make_posterior, tmp_path):
@@ -218,17 +222,17 @@ def test_files_that_are_no_fits(make_posterior, tmp_path, spoil, text):
     path = tmp_path / "fit.nc"
     spoil(path, make_posterior(chains=1, draws=2))
     with pytest.raises(ValueError, match=f"fit.nc .*{text}"):
-        read(path, str)
+        read(path, _texts)
 
 
 def test_a_folder_that_is_no_fit(tmp_path):
     (tmp_path / "fit.zarr").mkdir()
     with pytest.raises(ValueError, match="cannot be read"):
-        read(tmp_path / "fit.zarr", str)
+        read(tmp_path / "fit.zarr", _texts)
 
 
 def test_what_is_wrong_with_the_model_is_not_blamed_on_the_file(make_posterior, tmp_path):
-    def build(text):
+    def build(text, method):
         raise ValueError("unknown component")
 
     write(make_posterior(chains=1, draws=2), tmp_path / "fit.nc")

@@ -1,0 +1,99 @@
+"""What a filtering method is: the rungs of a model that it needs, and what it says about data."""
+
+import abc
+from typing import Any, ClassVar, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from ..core.scan import part
+from ..core.step import Step
+from .reports import DrawArrays, ForecastArrays, sampled_forecast
+
+
+class Observed(eqx.Module):
+    """Data as arrays.
+
+    Attributes:
+        y: Observations; values where the mask is False stand for nothing.
+        mask: Which are present.
+        steps: The stamps.
+        complete: Whether it is known that nothing is missing.
+    """
+
+    y: Float[Array, "time series"]
+    mask: Bool[Array, "time series"]
+    steps: Step
+    complete: bool = eqx.field(static=True, default=False)
+
+    def until(self, stop: int) -> "Observed":
+        """The first `stop` stamps."""
+        return Observed(self.y[:stop], self.mask[:stop], part(self.steps, 0, stop), self.complete)
+
+
+class Plan(NamedTuple):
+    """What is found out on the host before anything is compiled.
+
+    Attributes:
+        diffuse_steps: Length of the diffuse phase; None for the whole series, where it cannot be known.
+        unidentified: Number of directions of the diffuse first state that the data leave open.
+    """
+
+    diffuse_steps: int | None = 0
+    unidentified: int = 0
+
+
+class AbstractMethod(eqx.Module):
+    """How the states of a model are inferred: options only, on which the verbs call.
+
+    A method serves the models that stand on the rungs it needs. Its results are arrays; the verbs label them.
+    """
+
+    random: ClassVar[bool] = False  # whether it draws numbers, and so needs a key
+    differentiable: ClassVar[bool] = True  # whether its log-likelihood is a smooth function of the parameters
+
+    @abc.abstractmethod
+    def lacks(self, model: Any) -> str:
+        """What the model lacks for this method, in words; empty where the method serves."""
+
+    def plan(self, model: Any, observed: Observed) -> Plan:
+        """What has to be known before compiling; the model's parameters have some generic values."""
+        del model, observed
+        return Plan()
+
+    @abc.abstractmethod
+    def log_likelihood(self, model: Any, observed: Observed, plan: Plan, key: Any = None) -> Float[Array, " time"]:
+        """The terms log p(y_t | y_<t), or estimates of them; 0 where nothing was observed."""
+
+    @abc.abstractmethod
+    def filter(self, model: Any, observed: Observed, plan: Plan, belief: Any = None, key: Any = None) -> Any:
+        """Everything that one pass over the data says; from the belief at the stamp before, if given."""
+
+    def twice_differentiable(self) -> "AbstractMethod":
+        """The same method in a form whose log-likelihood has second derivatives."""
+        return self
+
+    def smooth(self, model: Any, observed: Observed, plan: Plan, key: Any = None) -> Any:
+        """Everything that all data say about each stamp."""
+        del model, observed, plan, key
+        raise TypeError(f"{type(self).__name__} has no smoother")
+
+    def sample_paths(
+        self, model: Any, observed: Observed, plan: Plan, num_samples: int, key: Any
+    ) -> Float[Array, "sample time *state"]:
+        """Joint draws of the whole path of states given all data."""
+        del model, observed, plan, num_samples, key
+        raise TypeError(f"{type(self).__name__} does not draw paths of states")
+
+    def forecast(self, model: Any, belief: Any, steps: Step, num_paths: int, key: Any) -> ForecastArrays:
+        """Future states and observations from the last belief: by default through paths of the model."""
+        return sampled_forecast(model, belief, steps, num_paths, key)
+
+    def pointwise(self, model: Any, observed: Observed, plan: Plan, reported: tuple[int, ...], key: Any) -> DrawArrays:
+        """The densities of each stamp, and a draw of the constant states at positions `reported`."""
+        first, second = jax.random.split(key)
+        found = self.filter(model, observed, plan, key=first)
+        last = found.last.sample(second, 1)[0]
+        return DrawArrays(found.terms, jnp.full_like(found.terms, jnp.nan), last[jnp.asarray(reported, int)])

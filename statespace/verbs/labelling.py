@@ -1,0 +1,77 @@
+"""Arrays of a run to labelled results: one kind of result for each kind of arrays that methods return."""
+
+from functools import singledispatch
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..inference.method import AbstractMethod
+from ..inference.reports import FilterArrays, SmootherArrays
+from ..results import Filtered, Smoothed
+from .door import Prepared
+
+
+@singledispatch
+def label_filtered(found: Any, prepared: Prepared, method: AbstractMethod) -> Any:
+    """The labelled result of a filter run."""
+    raise TypeError(f"nothing labels {type(found).__name__}")
+
+
+@singledispatch
+def label_smoothed(found: Any, prepared: Prepared) -> Any:
+    """The labelled result of a smoother run."""
+    raise TypeError(f"nothing labels {type(found).__name__}")
+
+
+def common(found: Any, prepared: Prepared, method: AbstractMethod) -> dict[str, Any]:
+    """What every kind of filter result holds."""
+    return {
+        "series": prepared.series,
+        "state_names": prepared.model.state_names,
+        "log_likelihood_terms": np.asarray(found.terms),
+        "model": prepared.model,
+        "transform": prepared.transform,
+        "filter_method": method,
+        "belief": found.last,
+        "steps_done": prepared.series.length,
+    }
+
+
+@label_filtered.register
+def _(found: FilterArrays, prepared: Prepared, method: AbstractMethod) -> Filtered:
+    arrays = jax.device_get(found)
+    return Filtered(
+        **common(found, prepared, method),
+        mean=np.asarray(arrays.mean),
+        cov=np.asarray(arrays.cov),
+        predicted_mean=np.asarray(arrays.predicted_mean),
+        predicted_cov=np.asarray(arrays.predicted_cov),
+        observation_mean=np.asarray(arrays.observation_mean),
+        observation_cov=np.asarray(arrays.observation_cov),
+        residuals=np.asarray(arrays.residuals),
+        diffuse_count=int(arrays.diffuse_count),
+    )
+
+
+@label_smoothed.register
+def _(found: SmootherArrays, prepared: Prepared) -> Smoothed:
+    arrays = jax.tree.map(np.asarray, jax.device_get(found))
+    sd = {k: np.sqrt(np.maximum(v, 0.0)) for k, v in arrays.component_var.items()}
+    return Smoothed(
+        series=prepared.series,
+        state_names=prepared.model.state_names,
+        mean=arrays.mean,
+        cov=arrays.cov,
+        components={k: (arrays.component_mean[k], sd[k]) for k in names_of(prepared.model, sd)},
+        observation_residuals=arrays.observation_residuals,
+        state_residuals=arrays.state_residuals,
+        loo_terms=arrays.loo_terms,
+        loo_mean=arrays.loo_mean,
+        loo_sd=arrays.loo_sd,
+    )
+
+
+def names_of(model: Any, found: dict[str, Any]) -> list[str]:
+    """Component names in the model's order (trees sort their keys)."""
+    return [component.name for component in model.components] if found else []
