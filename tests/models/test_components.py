@@ -33,7 +33,8 @@ def transition(part, step=STEP):
 
 
 def noise_cov(part, step=STEP):
-    factor = np.asarray(part.noise_factor(step))
+    whole = hasattr(part, "state_names")  # a sum
+    factor = np.asarray(part.noise_factor(None, step) if whole else part.noise_factor(step))
     return factor @ factor.T
 
 
