@@ -13,6 +13,7 @@ from .inference.distribution import StateSpaceDistribution
 from .inference.kalman import Kalman
 from .inference.maximum_likelihood import MAP, MaximumLikelihood
 from .inference.nuts import NUTS
+from .inference.particle import AuxiliaryFilter, BootstrapFilter, GuidedFilter
 from .late import load as __getattr__  # noqa: F401
 from .late import names as __dir__  # noqa: F401
 from .models.base import (
@@ -25,6 +26,7 @@ from .models.base import (
     EmissionMatrices,
     TransitionMatrices,
 )
+from .models.functions import NonlinearGaussian, StateSpace
 from .models.initial import InitialLaw
 from .models.linear import LinearGaussian
 from .models.structural import (
@@ -45,7 +47,16 @@ from .models.structural import (
 if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first used: a NumPyro program may need neither
     from . import datasets, diagnostics, plots
     from .data import BoxCox, Identity, Log
-    from .results import ConvergenceWarning, Filtered, Fitted, Forecast, PanelFit, Smoothed
+    from .results import (
+        ConvergenceWarning,
+        DegeneracyWarning,
+        Filtered,
+        Fitted,
+        Forecast,
+        PanelFit,
+        ParticleFiltered,
+        Smoothed,
+    )
     from .verbs import (
         append,
         backtest,
@@ -77,15 +88,19 @@ __all__ = [
     "AbstractMomentEmission",
     "AbstractStateSpace",
     "AutoRegressive",
+    "AuxiliaryFilter",
     "Binding",
+    "BootstrapFilter",
     "BoxCox",
     "Common",
     "ConvergenceWarning",
     "Cycle",
+    "DegeneracyWarning",
     "EmissionMatrices",
     "Filtered",
     "Fitted",
     "Forecast",
+    "GuidedFilter",
     "Identity",
     "InitialLaw",
     "Intervention",
@@ -96,10 +111,13 @@ __all__ = [
     "Log",
     "MaximumLikelihood",
     "Noise",
+    "NonlinearGaussian",
     "PanelFit",
+    "ParticleFiltered",
     "Regression",
     "Seasonal",
     "Smoothed",
+    "StateSpace",
     "StateSpaceDistribution",
     "Step",
     "Structural",

@@ -1,11 +1,14 @@
 """What is known about the state at one time stamp."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from .covariance import Covariance, Root, as_root, dense
+from .linalg import psd_factor
 
 
 class Gaussian(eqx.Module):
@@ -22,6 +25,11 @@ class Gaussian(eqx.Module):
     def as_matrices(self) -> "Gaussian":
         """The same law with its covariance as a matrix."""
         return Gaussian(self.mean, dense(self.cov))
+
+    def sample(self, key: Any, num_samples: int) -> Float[Array, "sample state"]:
+        """Independent draws."""
+        noise = jax.random.normal(key, (num_samples, self.mean.shape[0]), self.mean.dtype)
+        return self.mean + noise @ psd_factor(dense(self.cov)).T
 
 
 class DiffuseGaussian(eqx.Module):
@@ -62,3 +70,25 @@ class DiffuseGaussian(eqx.Module):
         either = open_rows[:, None] | open_rows[None]
         cov = jnp.where(either, jnp.nan, self.cov)
         return jnp.where(jnp.diag(open_rows), jnp.inf, cov)
+
+
+class Particles(eqx.Module):
+    """Weighted draws of the state.
+
+    Attributes:
+        x: The particles: an array, or a pytree of arrays, with a leading particle axis.
+        log_weights: Logarithms of their weights, which sum to one.
+    """
+
+    x: PyTree
+    log_weights: Float[Array, "*batch particle"]
+
+    @property
+    def weights(self) -> Float[Array, "*batch particle"]:
+        """The weights."""
+        return jnp.exp(self.log_weights)
+
+    def sample(self, key: Any, num_samples: int) -> PyTree:
+        """Independent draws."""
+        chosen = jax.random.categorical(key, self.log_weights, shape=(num_samples,))
+        return jax.tree.map(lambda leaf: leaf[chosen], self.x)

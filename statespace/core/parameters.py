@@ -77,6 +77,22 @@ def param(
     return eqx.field(default=None, converter=as_value, metadata={"parameter": declaration})
 
 
+def param_group(declarations: Callable[[Any], Mapping[str, Declaration]]) -> Any:
+    """Declare a field that holds a dictionary of parameters by name, known only once the model is made.
+
+    Args:
+        declarations: Function of the instance that returns the declaration of each.
+
+    Returns:
+        A field specifier.
+    """
+    return eqx.field(converter=_as_values, metadata={"parameters": declarations})
+
+
+def _as_values(group: Any) -> Any:
+    return {name: as_value(value) for name, value in group.items()} if isinstance(group, dict) else group
+
+
 def as_value(value: Any) -> Array | None:
     """A parameter's value as a strongly typed floating-point array; None stays None."""
     if value is None:
@@ -183,6 +199,12 @@ def _walk(node: eqx.Module, prefix: tuple[str, ...]) -> Iterator[Parameter]:
             if declaration.active(node):
                 yield Parameter(".".join((*prefix, field.name)), value, node, field.name, declaration)
             continue
+        group = field.metadata.get("parameters")
+        if group is not None:
+            for name, each in group(node).items():
+                if each.active(node):
+                    yield Parameter(".".join((*prefix, name)), (value or {}).get(name), node, name, each)
+            continue
         for i, part in enumerate(value if isinstance(value, (tuple, list)) else (value,)):
             if isinstance(part, eqx.Module):
                 name = f"{field.name}{i}" if isinstance(value, (tuple, list)) else field.name
@@ -216,6 +238,10 @@ def replace(model: Any, values: Mapping[str, Any]) -> Any:
             if "parameter" in field.metadata:
                 if path in values:
                     changes[field.name] = as_value(values[path])
+            elif "parameters" in field.metadata:
+                group = dict(value or {})
+                paths = {name: ".".join((*prefix, name)) for name in group}
+                changes[field.name] = {name: as_value(values.get(p, group[name])) for name, p in paths.items()}
             elif isinstance(value, (tuple, list)):
                 changes[field.name] = type(value)(rebuild(v, f"{field.name}{i}", prefix) for i, v in enumerate(value))
             elif isinstance(value, eqx.Module):

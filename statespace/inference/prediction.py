@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from ..core import gaussian
 from ..core.belief import DiffuseGaussian, Gaussian
 from ..core.covariance import negligible
-from ..core.linalg import psd_factor, quadratic
+from ..core.linalg import quadratic
 from ..core.scan import at, part, scan
 from ..core.step import Step
 from ..models.base import AbstractLinearGaussian, noise_matrix
@@ -103,10 +103,9 @@ def simulate(model: Any, steps: Step, key: Any) -> tuple[Float[Array, "time stat
 
 
 def sample_future(
-    model: AbstractLinearGaussian, belief: Gaussian, steps: Step, num_samples: int, key: Any
+    model: Any, belief: Any, steps: Step, num_samples: int, key: Any
 ) -> tuple[Float[Array, "sample horizon state"], Float[Array, "sample horizon series"]]:
     """Joint paths of future states and observations."""
     first, rest = jax.random.split(key)
-    noise = jax.random.normal(first, (num_samples, belief.mean.shape[0]), belief.mean.dtype)
-    starts = belief.mean + noise @ psd_factor(belief.cov).T
+    starts = belief.sample(first, num_samples)
     return jax.vmap(lambda x, k: simulate_from(model, x, steps, k))(starts, jax.random.split(rest, num_samples))

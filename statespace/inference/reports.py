@@ -5,9 +5,9 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from ..core.belief import Gaussian
+from ..core.belief import Gaussian, Particles
 from ..core.step import Step
 from . import prediction
 
@@ -64,6 +64,26 @@ class SmootherArrays(eqx.Module):
     loo_terms: Float[Array, " time"]
     loo_mean: Float[Array, "time series"]
     loo_sd: Float[Array, "time series"]
+
+
+class ParticleArrays(eqx.Module):
+    """What a particle filter's run says; the leading axis is time.
+
+    Attributes:
+        terms: Estimates of log p(y_t | y_<t).
+        ess: Effective sample size of the weights, the stamp's observation included.
+        resampled: Whether the particles were resampled on the way to the stamp.
+        alive: Whether any particle had a weight.
+        kept: What the method keeps, by name (`summaries.SUMMARIES`).
+        last: The particles after the last stamp.
+    """
+
+    terms: Float[Array, " time"]
+    ess: Float[Array, " time"]
+    resampled: Bool[Array, " time"]
+    alive: Bool[Array, " time"]
+    kept: dict[str, Any]
+    last: Particles
 
 
 class DrawArrays(eqx.Module):

@@ -84,6 +84,11 @@ class AbstractStateSpace(eqx.Module):
         """The input columns that the model reads, in the order in which it reads them."""
         return ()
 
+    @property
+    def reads_previous(self) -> bool:
+        """Whether a law reads `step.previous`, the observation at the stamp before."""
+        return False
+
     def bind(self, binding: Any) -> "AbstractStateSpace":
         """The model tied to the data's columns and dates; by default there is nothing to tie."""
         del binding

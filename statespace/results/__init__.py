@@ -5,6 +5,7 @@ from .fitted import ConvergenceWarning, Fitted, Status
 from .forecast import Forecast
 from .labels import is_repeated, labelled_draws, labelled_paths, labelled_simulation, labelled_values
 from .panel import PanelFit
+from .particles import DegeneracyWarning, ParticleFiltered
 from .priors import Priors
 from .smoothed import Smoothed
 from .storage import read, write
@@ -12,10 +13,12 @@ from .storage import read, write
 __all__ = [
     "AbstractFiltered",
     "ConvergenceWarning",
+    "DegeneracyWarning",
     "Filtered",
     "Fitted",
     "Forecast",
     "PanelFit",
+    "ParticleFiltered",
     "Priors",
     "Smoothed",
     "Status",

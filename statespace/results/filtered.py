@@ -63,7 +63,8 @@ class AbstractFiltered:
 
     def followed_by(self, later: Self, joined: Series) -> Self:
         """This run and one that went on from its belief, as one run over the joined series."""
-        rows = {name: np.concatenate([getattr(self, name), getattr(later, name)]) for name in self._over_time}
+        both = {name: (getattr(self, name), getattr(later, name)) for name in self._over_time}
+        rows = {name: np.concatenate(pair) for name, pair in both.items() if pair[0] is not None}
         sums = {name: getattr(self, name) + getattr(later, name) for name in self._counts}
         return replace(later, series=joined, steps_done=joined.length, **rows, **sums)
 

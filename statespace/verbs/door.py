@@ -10,13 +10,16 @@ import numpy as np
 from ..data import Series, Transform, as_series, as_transform, moment, on_the_clock
 from ..inference.kalman import Kalman
 from ..inference.method import AbstractMethod
+from ..inference.particle import AuxiliaryFilter, BootstrapFilter, GuidedFilter
 from ..inference.problem import Problem, is_traced, make_problem, parameters, unknown
 from ..models.base import AbstractStateSpace
 from ..models.structural import AbstractComponent, AbstractObservation, Binding
 from ..results import AbstractFiltered, Fitted
 
 EXACT = (Kalman,)
-METHODS: dict[str, type[AbstractMethod]] = {cls.__name__: cls for cls in EXACT}
+METHODS: dict[str, type[AbstractMethod]] = {
+    cls.__name__: cls for cls in (*EXACT, BootstrapFilter, GuidedFilter, AuxiliaryFilter)
+}
 
 
 class Prepared(NamedTuple):

@@ -7,8 +7,9 @@ import jax
 import numpy as np
 
 from ..inference.method import AbstractMethod
-from ..inference.reports import FilterArrays, SmootherArrays
-from ..results import Filtered, Smoothed
+from ..inference.moves import state_of
+from ..inference.reports import FilterArrays, ParticleArrays, SmootherArrays
+from ..results import Filtered, ParticleFiltered, Smoothed
 from .door import Prepared
 
 
@@ -52,6 +53,30 @@ def _(found: FilterArrays, prepared: Prepared, method: AbstractMethod) -> Filter
         residuals=np.asarray(arrays.residuals),
         diffuse_count=int(arrays.diffuse_count),
     )
+
+
+@label_filtered.register
+def _(found: ParticleArrays, prepared: Prepared, method: AbstractMethod) -> ParticleFiltered:
+    arrays = jax.tree.map(np.asarray, jax.device_get((found.ess, found.resampled, found.alive, found.kept)))
+    ess, resampled, alive, kept = arrays
+    moments, history = kept.get("moments"), kept.get("history")
+    family = kept.get("genealogy", history)
+    size = jax.tree.leaves(found.last.x)[0].shape[0]
+    result = ParticleFiltered(
+        **common(found, prepared, method),
+        num_particles=size,
+        ess=ess,
+        resampled=resampled,
+        alive=alive,
+        mean=None if moments is None else moments.mean,
+        sd=None if moments is None else np.sqrt(np.maximum(moments.variance, 0.0)),
+        quantiles=kept.get("quantiles"),
+        ancestors=None if family is None else family.ancestors,
+        particles=None if history is None else np.reshape(state_of(history.x), (*history.log_weights.shape, -1)),
+        log_weights=None if history is None else history.log_weights,
+    )
+    result.warn()
+    return result
 
 
 @label_smoothed.register

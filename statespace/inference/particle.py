@@ -1,0 +1,214 @@
+"""Particle filters as methods of the verbs: bootstrap, guided and auxiliary."""
+
+import abc
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..core.belief import Particles
+from ..core.resample import RESAMPLERS
+from ..models.base import AbstractGaussianDynamics, AbstractMomentEmission, AbstractStateSpace
+from . import feynman_kac, summaries
+from .feynman_kac import FeynmanKac, Moved, Options
+from .method import AbstractMethod, Observed, Plan
+from .moves import Auxiliary, Bootstrap, Guided, Row, log_mean_density, rows
+from .proposals import LinearisedProposal
+from .reports import ParticleArrays
+
+_CHECKPOINT = 256  # from this length on the gradient recomputes each stamp
+
+
+class AbstractParticleFilter(AbstractMethod):
+    """Options that all particle filters share.
+
+    Attributes:
+        num_particles: Number of particles.
+        resampling: "systematic", "stratified", "residual" or "multinomial".
+        threshold: Resample where the effective sample size falls to this share of the particles: 1 always, 0 never.
+        keep: What to keep of each stamp, computed inside the scan: any of "moments", "quantiles", "genealogy",
+            "history". The memory of a run does not grow with the particles unless genealogy or history are asked for.
+        score: Whether gradients of the log-likelihood are wanted: they are then the score by Fisher's identity,
+            which needs the density of the transition. Without it a gradient is refused.
+    """
+
+    num_particles: int = eqx.field(static=True, default=1000)
+    resampling: str = eqx.field(static=True, default="systematic")
+    threshold: float = eqx.field(static=True, default=0.5)
+    keep: tuple[str, ...] = eqx.field(static=True, default=("moments",))
+    score: bool = eqx.field(static=True, default=False)
+
+    random: ClassVar[bool] = True
+    differentiable: ClassVar[bool] = False
+
+    def __check_init__(self):
+        if self.num_particles < 1:
+            raise ValueError(f"num_particles must be at least 1, got {self.num_particles}")
+        if self.resampling not in RESAMPLERS:
+            raise ValueError(f"resampling={self.resampling!r} is unknown: choose one of {', '.join(RESAMPLERS)}")
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold is a share of the particles between 0 and 1, got {self.threshold}")
+        unknown = [name for name in self.keep if name not in summaries.SUMMARIES]
+        if isinstance(self.keep, str) or unknown:
+            raise ValueError(f"keep={self.keep!r}: choose from {', '.join(map(repr, summaries.SUMMARIES))} in a tuple")
+
+    @abc.abstractmethod
+    def kac(self, model: Any) -> FeynmanKac:
+        """The three functions that the scan runs."""
+
+    def lacks(self, model: Any) -> str:
+        """A state-space model of any kind."""
+        return "" if isinstance(model, AbstractStateSpace) else "is not a state-space model"
+
+    @property
+    def options(self) -> Options:
+        """How particles are resampled."""
+        return Options(self.resampling, self.threshold, self.score)
+
+    def log_likelihood(self, model: Any, observed: Observed, plan: Plan, key: Any = None) -> Float[Array, " time"]:
+        """Estimates of log p(y_t | y_<t): the product of their exponentials is unbiased for the likelihood."""
+        _, terms = self._run(model, observed, key, lambda moved, slot: moved.term)
+        return terms if self.score else _without_gradient(terms)
+
+    def filter(
+        self, model: Any, observed: Observed, plan: Plan, belief: Particles | None = None, key: Any = None
+    ) -> ParticleArrays:
+        """Terms, effective sample sizes, what `keep` names, and the last particles."""
+
+        def summary(moved: Moved, slot: Row) -> Any:
+            kept = {name: summaries.SUMMARIES[name](moved) for name in self.keep}
+            ess = 1.0 / jnp.sum(moved.cloud.weights**2)
+            return moved.term, ess, moved.selection.resampled, moved.alive, kept
+
+        last, (terms, ess, resampled, alive, kept) = self._run(model, observed, key, summary, belief)
+        return ParticleArrays(terms, ess, resampled, alive, kept, last)
+
+    def _run(
+        self, model: Any, observed: Observed, key: Any, summary: Callable[[Moved, Any], Any], belief: Any = None
+    ) -> Any:
+        slots = rows(model, observed)
+        long = len(observed.y) >= _CHECKPOINT
+        return feynman_kac.run(self.kac(model), slots, key, self.options, summary, belief, checkpoint=long)
+
+
+class BootstrapFilter(AbstractParticleFilter):
+    """Particles move by the model's transition and are weighed by its emission: it serves every model.
+
+    Args:
+        num_particles: Number of particles.
+        resampling: "systematic", "stratified", "residual" or "multinomial".
+        threshold: Resample where the effective sample size falls to this share of the particles.
+        keep: What to keep of each stamp: any of "moments", "quantiles", "genealogy", "history".
+        score: Whether gradients of the log-likelihood are wanted.
+
+    Raises:
+        ValueError: If an option is out of its range.
+
+    Example:
+        >>> BootstrapFilter(num_particles=500).num_particles
+        500
+
+    Reference: Gordon, Salmond and Smith (1993), IEE Proceedings F 140.
+    """
+
+    def kac(self, model: Any) -> Bootstrap:
+        """Move by the transition, weigh by the emission."""
+        return Bootstrap(model, self.num_particles, self.score)
+
+
+class GuidedFilter(AbstractParticleFilter):
+    """Particles move by a proposal that has seen the observation: far fewer are needed where it is informative.
+
+        w[t] = p(y_t | x_t) p(x_t | x_t-1) / q(x_t | x_t-1, y_t)
+
+    Args:
+        num_particles: Number of particles.
+        resampling: "systematic", "stratified", "residual" or "multinomial".
+        threshold: Resample where the effective sample size falls to this share of the particles.
+        keep: What to keep of each stamp: any of "moments", "quantiles", "genealogy", "history".
+        score: Whether gradients of the log-likelihood are wanted.
+        proposal: Function (x, y, step) that returns the law of the state at `step` given the state x at the stamp
+            before (None at the first stamp) and the observation y there. Left out: made from the model, whose
+            noise is conditioned on the observation through the emission's linearisation at the predicted state.
+            It needs Gaussian dynamics and an emission with moments, and serves singular noise.
+
+    Raises:
+        ValueError: If an option is out of its range.
+
+    Example:
+        >>> GuidedFilter(num_particles=100).resampling
+        'systematic'
+
+    Reference: Doucet, Godsill and Andrieu (2000), Statistics and Computing 10.
+    """
+
+    proposal: Callable[[Any, Any, Any], Any] | None = eqx.field(static=True, default=None)
+
+    def lacks(self, model: Any) -> str:
+        """Gaussian dynamics and moments of the emission, unless a proposal is given."""
+        if not isinstance(model, AbstractStateSpace):
+            return "is not a state-space model"
+        made = isinstance(model, AbstractGaussianDynamics) and isinstance(model, AbstractMomentEmission)
+        return "" if self.proposal is not None or made else "has no Gaussian dynamics with an emission of known moments"
+
+    def kac(self, model: Any) -> FeynmanKac:
+        """Move by the proposal, weigh by the densities' ratio."""
+        if self.proposal is None:
+            return LinearisedProposal(model, self.num_particles, self.score)
+        return Guided(model, self.num_particles, self.score, self.proposal)
+
+
+class AuxiliaryFilter(AbstractParticleFilter):
+    """A filter that resamples by what each particle promises for the coming observation.
+
+    The promise enters as a mixture with the weights themselves, so that it cannot send all particles to one place:
+
+        chosen by  w[i] (share + (1 - share) e[i] / sum_j w[j] e[j])
+
+    Args:
+        num_particles: Number of particles.
+        resampling: "systematic", "stratified", "residual" or "multinomial".
+        threshold: Resample where the effective sample size, the promise included, falls to this share.
+        keep: What to keep of each stamp: any of "moments", "quantiles", "genealogy", "history".
+        score: Whether gradients of the log-likelihood are wanted.
+        look_ahead: Function (x, y, step) that returns the log of the promise e of a state x at the stamp before
+            for the observation y at `step`. Left out: the emission's density at the mean of the transition.
+        share: Weight of the particles' own weights in the mixture, above 0: the promise is bounded by its inverse.
+
+    Raises:
+        ValueError: If an option is out of its range.
+
+    Example:
+        >>> AuxiliaryFilter(num_particles=100).share
+        0.1
+
+    Reference: Pitt and Shephard (1999), JASA 94; the mixture: Chopin and Papaspiliopoulos (2020), section 10.3.3.
+    """
+
+    look_ahead: Callable[[Any, Any, Any], Any] | None = eqx.field(static=True, default=None)
+    share: float = eqx.field(static=True, default=0.1)
+
+    def __check_init__(self):
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share lies above 0 and is at most 1, got {self.share}")
+
+    def kac(self, model: Any) -> Auxiliary:
+        """Choose by the promise, move by the transition, weigh by the emission."""
+        promise = self.look_ahead or (lambda x, y, step: log_mean_density(model, x, y, step))
+        return Auxiliary(Bootstrap(model, self.num_particles, self.score), promise, self.share)
+
+
+@jax.custom_jvp
+def _without_gradient(terms: Array) -> Array:
+    return terms
+
+
+@_without_gradient.defjvp
+def _refuse(primals: Any, tangents: Any) -> Any:
+    raise TypeError(
+        "the estimate of a particle filter has no useful derivative as it stands: resampling hides most of it. Pass "
+        "score=True to the filter for gradients by Fisher's identity"
+    )
