@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from ..core.draws import sample_each
 from ..core.missing import masked_log_prob
+from ..core.parameters import with_fields
 from ..core.step import Step
 from .method import Observed
 
@@ -118,7 +119,7 @@ def weighed(model: Any, new: Any, parents: Any, slot: Row, key: Any) -> tuple[An
 
 def with_previous(step: Step, x: Any) -> Step:
     """The step with the particle's own previous observation, where it carries one."""
-    return eqx.tree_at(lambda s: s.previous, step, x.seen) if isinstance(x, Teacher) else step
+    return with_fields(step, previous=x.seen) if isinstance(x, Teacher) else step
 
 
 def total_log_prob(law: Any, value: Array) -> Array:
