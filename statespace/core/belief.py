@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from .covariance import Covariance, Root, as_root, dense
 from .linalg import psd_factor
+from .resample import independent
 
 
 class Gaussian(eqx.Module):
@@ -90,5 +91,5 @@ class Particles(eqx.Module):
 
     def sample(self, key: Any, num_samples: int) -> PyTree:
         """Independent draws."""
-        chosen = jax.random.categorical(key, self.log_weights, shape=(num_samples,))
+        chosen = independent(key, self.weights, num_samples)
         return jax.tree.map(lambda leaf: leaf[chosen], self.x)

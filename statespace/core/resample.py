@@ -49,11 +49,15 @@ def stratified(key: Any, weights: Float[Array, " particle"]) -> Int[Array, " par
 
 def multinomial(key: Any, weights: Float[Array, " particle"]) -> Int[Array, " particle"]:
     """Independent draws, in no order: what conditional SMC needs."""
-    size = weights.shape[0]
+    return independent(key, weights, weights.shape[0])
+
+
+def independent(key: Any, weights: Float[Array, " particle"], count: int) -> Int[Array, " draw"]:
+    """Any number of independent draws of a position, by inversion: of the order of count log N."""
     total = jnp.cumsum(weights)
-    u = jax.random.uniform(key, weights.shape, weights.dtype) * total[-1]
+    u = jax.random.uniform(key, (count,), weights.dtype) * total[-1]
     found = jnp.searchsorted(total, u, side="right", method="scan_unrolled")
-    return _alive(jnp.minimum(found, size - 1).astype(jnp.int32), weights)
+    return _alive(jnp.minimum(found, weights.shape[0] - 1).astype(jnp.int32), weights)
 
 
 def residual(key: Any, weights: Float[Array, " particle"]) -> Int[Array, " particle"]:

@@ -74,7 +74,8 @@ def path_arrays(problem: Problem, draws: dict[str, Array], keys: Array, num_path
 
     def one(xs):
         values, key = xs
-        return problem.method.sample_paths(problem.at(values), problem.observed, problem.plan, num_paths, key)
+        paths = problem.method.sample_paths(problem.at(values), problem.observed, problem.plan, num_paths, key)
+        return paths.reshape(*paths.shape[:2], -1)
 
     return jax.lax.map(one, (draws, keys))
 

@@ -11,13 +11,17 @@ from jaxtyping import Array, Float
 
 from ..core.belief import Particles
 from ..core.resample import RESAMPLERS
+from ..core.step import Step
 from ..models.base import AbstractGaussianDynamics, AbstractMomentEmission, AbstractStateSpace
 from . import feynman_kac, summaries
 from .feynman_kac import FeynmanKac, Moved, Options
 from .method import AbstractMethod, Observed, Plan
-from .moves import Auxiliary, Bootstrap, Guided, Row, log_mean_density, rows
+from .moves import Auxiliary, Bootstrap, Guided, Row, log_mean_density, rows, state_of
+from .particle_smoother import KINDS, fixed_lag, sample_backward
 from .proposals import LinearisedProposal
-from .reports import ParticleArrays
+from .reports import ParticleArrays, SmootherArrays, moments_of, smoother_arrays
+from .summaries import columns
+from .summaries import history as history_of
 
 _CHECKPOINT = 256  # from this length on the gradient recomputes each stamp
 
@@ -33,6 +37,10 @@ class AbstractParticleFilter(AbstractMethod):
             "history". The memory of a run does not grow with the particles unless genealogy or history are asked for.
         score: Whether gradients of the log-likelihood are wanted: they are then the score by Fisher's identity,
             which needs the density of the transition. Without it a gradient is refused.
+        smoother: How `smooth` and `sample_states` go back: "mcmc" and "exact" draw paths backwards, which needs the
+            density of the transition, "genealogy" traces the filter's own, "lag" gives moments with `lag` later stamps.
+        num_moves: Metropolis steps of "mcmc" for each path and stamp.
+        lag: Number of later stamps that "lag" takes in.
     """
 
     num_particles: int = eqx.field(static=True, default=1000)
@@ -40,6 +48,9 @@ class AbstractParticleFilter(AbstractMethod):
     threshold: float = eqx.field(static=True, default=0.5)
     keep: tuple[str, ...] = eqx.field(static=True, default=("moments",))
     score: bool = eqx.field(static=True, default=False)
+    smoother: str = eqx.field(static=True, default="mcmc")
+    num_moves: int = eqx.field(static=True, default=4)
+    lag: int = eqx.field(static=True, default=10)
 
     random: ClassVar[bool] = True
     differentiable: ClassVar[bool] = False
@@ -51,6 +62,10 @@ class AbstractParticleFilter(AbstractMethod):
             raise ValueError(f"resampling={self.resampling!r} is unknown: choose one of {', '.join(RESAMPLERS)}")
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold is a share of the particles between 0 and 1, got {self.threshold}")
+        if self.smoother not in (*KINDS, "lag"):
+            raise ValueError(f"smoother={self.smoother!r} is unknown: choose one of {', '.join(KINDS)}, lag")
+        if self.num_moves < 1 or self.lag < 1:
+            raise ValueError(f"num_moves and lag must be at least 1, got {self.num_moves} and {self.lag}")
         unknown = [name for name in self.keep if name not in summaries.SUMMARIES]
         if isinstance(self.keep, str) or unknown:
             raise ValueError(f"keep={self.keep!r}: choose from {', '.join(map(repr, summaries.SUMMARIES))} in a tuple")
@@ -85,6 +100,36 @@ class AbstractParticleFilter(AbstractMethod):
 
         last, (terms, ess, resampled, alive, kept) = self._run(model, observed, key, summary, belief)
         return ParticleArrays(terms, ess, resampled, alive, kept, last)
+
+    def smooth(self, model: Any, observed: Observed, plan: Plan, key: Any = None) -> SmootherArrays:
+        """Moments of as many paths as there are particles, or, with a lag, of the particles themselves."""
+        if self.smoother == "lag":
+            _, history = self._history(model, observed, key)
+            mean, variance = fixed_lag(history, self.lag, columns)
+            cov = jax.vmap(jnp.diag)(variance) + jnp.where(jnp.eye(mean.shape[1]) > 0, 0.0, jnp.nan)
+        else:
+            paths = self.sample_paths(model, observed, plan, self.num_particles, key)
+            mean, cov = moments_of(paths.reshape(*paths.shape[:2], -1).astype(observed.y.dtype))
+        return smoother_arrays(model, observed, mean, cov)
+
+    def sample_paths(
+        self, model: Any, observed: Observed, plan: Plan, num_samples: int, key: Any
+    ) -> Float[Array, "sample time *state"]:
+        """Paths drawn backwards through the particles, or traced."""
+        if self.smoother == "lag":
+            raise TypeError('smoother="lag" gives moments only: choose "mcmc", "exact" or "genealogy" for paths')
+        if self.smoother != "genealogy":
+            refuse_singular(model, type(self).__name__)
+        first, second = jax.random.split(key)
+        slots, history = self._history(model, observed, first)
+        options = {"kind": self.smoother, "num_moves": self.num_moves}
+        paths = sample_backward(model, history, slots, num_samples, second, **options)
+        return jnp.moveaxis(state_of(paths), 0, 1)
+
+    def _history(self, model: Any, observed: Observed, key: Any) -> Any:
+        slots = rows(model, observed)
+        _, found = feynman_kac.run(self.kac(model), slots, key, self.options, lambda moved, slot: history_of(moved))
+        return slots, found
 
     def _run(
         self, model: Any, observed: Observed, key: Any, summary: Callable[[Moved, Any], Any], belief: Any = None
@@ -199,6 +244,22 @@ class AuxiliaryFilter(AbstractParticleFilter):
         """Choose by the promise, move by the transition, weigh by the emission."""
         promise = self.look_ahead or (lambda x, y, step: log_mean_density(model, x, y, step))
         return Auxiliary(Bootstrap(model, self.num_particles, self.score), promise, self.share)
+
+
+def refuse_singular(model: Any, name: str) -> None:
+    """Raise a TypeError where a transition surely has no density: fewer noises than states."""
+    if not isinstance(model, AbstractGaussianDynamics):
+        return
+    size = len(model.state_names)
+    inputs = jnp.zeros(len(model.input_names)) if model.input_names else None
+    schedule = None if model.schedule is None else jax.tree.map(lambda leaf: leaf[0], model.schedule)
+    step = Step(jnp.zeros((), int), jnp.zeros(()), None, inputs, schedule)
+    noises = jax.eval_shape(lambda: model.noise_factor(jnp.zeros(size), step)).shape[1]
+    if noises < size:
+        raise TypeError(
+            f"{type(model).__name__} has {noises} noises for {size} states, so its transition has no density, which "
+            f'drawing paths backwards needs: pass {name}(smoother="genealogy") or smoother="lag"'
+        )
 
 
 @jax.custom_jvp

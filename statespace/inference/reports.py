@@ -141,6 +141,13 @@ def sampled_forecast(model: Any, belief: Any, steps: Step, num_paths: int, key: 
     return ForecastArrays(moments, mean, {name: jnp.var(values, axis=0) for name, values in made.items()}, paths)
 
 
+def smoother_arrays(model: Any, observed: Any, mean: Array, cov: Array) -> SmootherArrays:
+    """A smoother's account where only the moments of the states are known."""
+    rows, states = jnp.full_like(observed.y, jnp.nan), jnp.full_like(mean, jnp.nan)
+    components = component_moments(model, mean, cov, observed.steps)
+    return SmootherArrays(mean, cov, *components, rows, states, rows[:, 0], rows, rows)
+
+
 def moments_of(paths: Float[Array, "sample time n"]) -> tuple[Float[Array, "time n"], Float[Array, "time n n"]]:
     """Mean and covariance over paths."""
     mean = jnp.mean(paths, axis=0)

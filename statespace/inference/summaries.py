@@ -36,14 +36,14 @@ class History(NamedTuple):
 
 def moments(moved: Moved) -> Moments:
     """Mean and variance."""
-    x, w = _columns(moved), moved.cloud.weights
+    x, w = columns(moved.cloud.x), moved.cloud.weights
     mean = w @ x
     return Moments(mean, w @ (x - mean) ** 2)
 
 
 def quantiles(moved: Moved) -> Float[Array, "level state"]:
     """Weighted quantiles of each element at `LEVELS`."""
-    x, w = _columns(moved), moved.cloud.weights
+    x, w = columns(moved.cloud.x), moved.cloud.weights
 
     def one(column: Array) -> Array:
         order = jnp.argsort(column)
@@ -72,6 +72,7 @@ SUMMARIES: dict[str, Callable[[Moved], Any]] = {
 }
 
 
-def _columns(moved: Moved) -> Float[Array, "particle state"]:
-    x = state_of(moved.cloud.x)
-    return x.reshape(x.shape[0], -1).astype(moved.cloud.log_weights.dtype)
+def columns(cloud: Any) -> Float[Array, "particle state"]:
+    """The states of particles as a matrix of numbers."""
+    x = state_of(cloud)
+    return x.reshape(x.shape[0], -1).astype(jnp.result_type(float))
