@@ -38,9 +38,8 @@ def test_paths_drawn_backwards_have_the_exact_moments(method, size, key):
     exact = ss.smooth(model, y)
     found = ss.smooth(model, y, method, key=key)
     ess = ss.filter(model, y, method, key=key).ess
-    ess = np.minimum(
-        ess, np.minimum(np.append(ess[1:], np.inf), np.append(ess[2:], [np.inf, np.inf]))
-    )  # later data count
+    near = np.pad(ess, 2, mode="edge")  # a stamp's smoothed law rests on its neighbours' clouds too
+    ess = np.min([near[i : i + len(ess)] for i in range(5)], axis=0)
     bound = 4 * exact.sd * np.sqrt(1 / ess + 1 / size)[:, None]
     assert (np.abs(found.mean - exact.mean) < bound).all()
     assert (np.abs(found.sd - exact.sd) < bound).all()
