@@ -27,7 +27,6 @@ def rows():
 @pytest.mark.parametrize(
     ("method", "size"),
     [
-        (ss.BootstrapFilter(4000, smoother="mcmc", num_moves=15), 4000),
         (ss.GuidedFilter(2000, smoother="mcmc", num_moves=15), 2000),
         (ss.GuidedFilter(300, smoother="exact"), 300),
     ],
