@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .core.constraints import stationary
 from .core.parameters import param
 from .core.step import Step
+from .inference.discrete import ForwardBackward
 from .inference.distribution import StateSpaceDistribution
 from .inference.kalman import Kalman
 from .inference.maximum_likelihood import MAP, MaximumLikelihood
@@ -25,6 +26,7 @@ from .models.base import (
     EmissionMatrices,
     TransitionMatrices,
 )
+from .models.discrete import AbstractDiscreteDynamics, HiddenMarkov
 from .models.initial import InitialLaw
 from .models.linear import LinearGaussian
 from .models.structural import (
@@ -45,7 +47,7 @@ from .models.structural import (
 if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first used: a NumPyro program may need neither
     from . import datasets, diagnostics, plots
     from .data import BoxCox, Identity, Log
-    from .results import ConvergenceWarning, Filtered, Fitted, Forecast, PanelFit, Smoothed
+    from .results import ConvergenceWarning, DiscreteFiltered, DiscreteSmoothed, Filtered, Fitted, Forecast, PanelFit, Smoothed
     from .verbs import (
         append,
         backtest,
@@ -70,6 +72,7 @@ __all__ = [
     "MAP",
     "NUTS",
     "AbstractComponent",
+    "AbstractDiscreteDynamics",
     "AbstractGaussianDynamics",
     "AbstractLinearDynamics",
     "AbstractLinearEmission",
@@ -82,10 +85,14 @@ __all__ = [
     "Common",
     "ConvergenceWarning",
     "Cycle",
+    "DiscreteFiltered",
+    "DiscreteSmoothed",
     "EmissionMatrices",
     "Filtered",
     "Fitted",
     "Forecast",
+    "ForwardBackward",
+    "HiddenMarkov",
     "Identity",
     "InitialLaw",
     "Intervention",

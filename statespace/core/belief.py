@@ -1,11 +1,14 @@
 """What is known about the state at one time stamp."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from .covariance import Covariance, Root, as_root, dense
+from .linalg import psd_factor
 
 
 class Gaussian(eqx.Module):
@@ -22,6 +25,32 @@ class Gaussian(eqx.Module):
     def as_matrices(self) -> "Gaussian":
         """The same law with its covariance as a matrix."""
         return Gaussian(self.mean, dense(self.cov))
+
+    def sample(self, key: Any, num_samples: int) -> Float[Array, "sample state"]:
+        """Draws of the state."""
+        noise = jax.random.normal(key, (num_samples, self.mean.shape[0]), self.mean.dtype)
+        return self.mean + noise @ psd_factor(dense(self.cov)).T
+
+
+class Discrete(eqx.Module):
+    """Probabilities of the values of a discrete state.
+
+    Attributes:
+        log_probabilities: Their logarithms, shape (state,), which sum to one.
+        previous: The last observation, shape (series,), for a model that reads it; else None.
+    """
+
+    log_probabilities: Float[Array, "*batch state"]
+    previous: Float[Array, "*batch series"] | None = None
+
+    @property
+    def probabilities(self) -> Float[Array, "*batch state"]:
+        """The probabilities."""
+        return jnp.exp(self.log_probabilities)
+
+    def sample(self, key: Any, num_samples: int) -> Int[Array, " sample"]:
+        """Draws of the state's number."""
+        return jax.random.categorical(key, self.log_probabilities, shape=(num_samples,))
 
 
 class DiffuseGaussian(eqx.Module):

@@ -12,7 +12,7 @@ from ..core.parameters import batch_shape, is_traced, parameters, replace, unkno
 from ..core.step import Step
 from ..models.structural import Structural
 from .kalman import Kalman
-from .method import AbstractMethod, Observed, Plan
+from .method import AbstractMethod, Observed, Plan, teacher_forced
 from .prediction import simulate
 from .problem import start_values
 
@@ -110,7 +110,7 @@ class StateSpaceDistribution(Distribution):
 
 def _log_prob(model: Any, y: Array, mask: Array | None, law: StateSpaceDistribution, key: Any) -> Array:
     present = jnp.ones(y.shape, bool) if mask is None else mask
-    observed = Observed(y, present, law.steps, mask is None)
+    observed = teacher_forced(model, Observed(y, present, law.steps, mask is None))
     return jnp.sum(law.method.log_likelihood(model, observed, law.plan, key))
 
 

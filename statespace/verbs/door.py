@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from ..data import Series, Transform, as_series, as_transform, moment, on_the_clock
+from ..inference.discrete import ForwardBackward
 from ..inference.kalman import Kalman
 from ..inference.method import AbstractMethod
 from ..inference.problem import Problem, is_traced, make_problem, parameters, unknown
@@ -15,7 +16,7 @@ from ..models.base import AbstractStateSpace
 from ..models.structural import AbstractComponent, AbstractObservation, Binding
 from ..results import AbstractFiltered, Fitted
 
-EXACT = (Kalman,)
+EXACT = (Kalman, ForwardBackward)
 METHODS: dict[str, type[AbstractMethod]] = {cls.__name__: cls for cls in EXACT}
 
 
@@ -79,7 +80,8 @@ def bind(model: AbstractStateSpace, series: Series, like: Series | None = None) 
     """Tie the model to the series' columns and dates; by the names and input scales of another series, if given."""
     like = series if like is None or len(like.names) != len(series.names) else like
     scale, regular = like.input_scale(), series.is_regular
-    bound = model.bind(Binding(like.names, series.input_names, scale, series.index, regular, moment))
+    sizes = tuple(like.level().tolist()), tuple(like.scale().tolist())
+    bound = model.bind(Binding(like.names, series.input_names, scale, series.index, regular, moment, *sizes))
     if bound.num_series != len(series.names):
         raise ValueError(f"the model observes {bound.num_series} series but the data have {len(series.names)}")
     return bound

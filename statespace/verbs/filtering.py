@@ -11,7 +11,7 @@ from ..data import append_series, join_series
 from ..inference import analysis
 from ..inference.method import AbstractMethod
 from ..inference.problem import batch_shape
-from ..results import AbstractFiltered, Fitted, PanelFit, labelled_draws, labelled_paths
+from ..results import AbstractFiltered, Fitted, PanelFit, labelled_draws
 from .door import (
     Prepared,
     as_key,
@@ -30,7 +30,7 @@ from .door import (
     traced,
     values_of,
 )
-from .labelling import label_filtered, label_smoothed
+from .labelling import label_filtered, label_paths, label_smoothed
 from .law import law_of
 from .panel import for_each_member, is_panel, one_clock
 from .workers import over_draws
@@ -319,4 +319,4 @@ def sample_states(
         problem = known_problem(prepared.model, prepared.series, method)
         count = _UNLESS_TOLD if num_samples is None else num_samples
         paths = analysis.path_arrays(problem, {}, jax.random.split(key, 1), count)[0]
-    return labelled_paths(np.asarray(paths), prepared.series, prepared.model.state_names)
+    return label_paths(paths, prepared)

@@ -15,6 +15,7 @@ from ..inference.maximum_likelihood import MAP, MaximumLikelihood, Optimum, maxi
 from ..inference.nuts import NUTS, Draws, sample
 from ..inference.panel import joined
 from ..inference.problem import Problem, merge_priors, parameters
+from ..models.base import AbstractLinearDynamics
 from ..models.specification import CLASSES, describe, rebuild
 from ..results import Fitted, PanelFit, Priors, Status, read
 from .door import METHODS, Prepared, as_key, check_method, log_jacobian, prepare, problem_of
@@ -209,13 +210,13 @@ def _specification(value: Any, classes: Any = CLASSES) -> str:
 
 
 def _common(prepared: Prepared, problem: Problem, model: Any) -> dict[str, Any]:
-    law = model.initial_law(problem.steps[0])
+    diffuse = sum(model.initial_law(problem.steps[0]).diffuse) if isinstance(model, AbstractLinearDynamics) else 0
     known = parameters(model)
     return {
         "model": model,
         "series": prepared.series,
         "transform": prepared.transform,
-        "diffuse_count": sum(law.diffuse) - problem.plan.unidentified,
+        "diffuse_count": diffuse - problem.plan.unidentified,
         "num_observations": int(prepared.series.mask.sum()),
         "num_parameters": sum(known[p].dimension for p in problem.free) + prepared.transform.num_estimated,
         "priors": dict(problem.priors),
