@@ -47,7 +47,16 @@ from .models.structural import (
 if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first used: a NumPyro program may need neither
     from . import datasets, diagnostics, plots
     from .data import BoxCox, Identity, Log
-    from .results import ConvergenceWarning, DiscreteFiltered, DiscreteSmoothed, Filtered, Fitted, Forecast, PanelFit, Smoothed
+    from .results import (
+        ConvergenceWarning,
+        DiscreteFiltered,
+        DiscreteSmoothed,
+        Filtered,
+        Fitted,
+        Forecast,
+        PanelFit,
+        Smoothed,
+    )
     from .verbs import (
         append,
         backtest,

@@ -71,7 +71,7 @@ class ForwardRun(NamedTuple):
 
 
 def log_sum(x: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
-    """log sum exp along an axis, -inf for a sum of nothing, with finite gradients there."""
+    """Log sum exp along an axis, -inf for a sum of nothing, with finite gradients there."""
     top = lax.stop_gradient(jnp.max(x, axis=axis, keepdims=True))
     top = jnp.where(jnp.isfinite(top), top, 0.0)
     total = jnp.sum(jnp.exp(x - top), axis=axis)
@@ -87,7 +87,7 @@ def safe_log(p: Float[Array, "..."]) -> Float[Array, "..."]:
 def log_densities(
     model: AbstractDiscreteDynamics, y: Array, mask: Array | None, steps: Step
 ) -> Float[Array, "time state"]:
-    """log p(y_t | x_t = j) of all stamps and states; 0 where nothing was observed."""
+    """Log p(y_t | x_t = j) of all stamps and states; 0 where nothing was observed."""
     states = jnp.arange(model.num_states)
 
     def row(values, present, step):
@@ -168,7 +168,7 @@ def condition(predicted: Array, density: Array) -> tuple[Array, Array]:
 
 
 def log_likelihood_terms(chain: Chain, *, parallel: bool = False) -> Float[Array, " time"]:
-    """log p(y_t | y_<t)."""
+    """Log p(y_t | y_<t)."""
     if parallel:
         return forward_run(chain, parallel=True).terms
     run = _Forward(chain, keep=False)
@@ -204,7 +204,7 @@ def _levelled(x: Array, axis: Any) -> Array:
 
 
 def backward_run(chain: Chain, *, parallel: bool = False) -> Float[Array, "time state"]:
-    """log p(y_{t+1}, ... | x_t) up to a constant at each stamp; 0 at the last."""
+    """Log p(y_{t+1}, ... | x_t) up to a constant at each stamp; 0 at the last."""
     last = jnp.zeros_like(chain.densities[-1:])
     if chain.moves.count == 0:
         return last

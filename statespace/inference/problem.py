@@ -13,6 +13,7 @@ from numpyro.distributions import Distribution, biject_to
 
 from ..core.parameters import batch_shape, check_paths, constrain, is_traced, log_jacobian, parameters, replace, unknown
 from ..core.step import Step, make_steps
+from .exact import exact_method
 from .kalman import Kalman
 from .method import AbstractMethod, Observed, Plan, teacher_forced
 
@@ -152,7 +153,7 @@ def make_problem(
     dtype = jnp.result_type(float)
     steps = stamps(model, len(y), start=start, inputs=inputs, time=time, dt=dt)
     mask = np.asarray(mask, bool)
-    method = Kalman() if method is None else method
+    method = method or exact_method(model) or Kalman()
     values = jnp.asarray(np.where(mask, y, 0.0), dtype)
     observed = teacher_forced(model, Observed(values, jnp.asarray(mask), steps, bool(mask.all())))
     generic = replace(model, start_values(model, free, scale))

@@ -55,8 +55,8 @@ class EmissionLaw(eqx.Module):
         self.size, self.name, self.level, self.spread = size, "emission", None, None
         self.law = _resolved(law, arguments)
         names = dict(arguments) if arguments or not self.is_distribution else _all_arguments(self.law)
-        self.supports = tuple(sorted({**_own_supports(self.law), **supports}.items()))
-        counts = [name for name in names if getattr(dict(self.supports).get(name), "is_discrete", False)]
+        self.supports = tuple(sorted(supports.items()))
+        counts = [name for name in names if getattr(self._stated().get(name), "is_discrete", False)]
         self.constants = {name: jnp.asarray(names[name]) for name in counts}
         given = {name: as_value(value) for name, value in names.items() if name not in counts}
         self.values = {name: self._by_state(value) for name, value in given.items()}
@@ -71,7 +71,9 @@ class EmissionLaw(eqx.Module):
 
     def _by_state(self, value: Array | None) -> Array | None:
         """A number as one for each state."""
-        return jnp.full((self.size,), value) if self.is_distribution and value is not None and value.ndim == 0 else value
+        return (
+            jnp.full((self.size,), value) if self.is_distribution and value is not None and value.ndim == 0 else value
+        )
 
     def _series_of_values(self) -> int:
         """How many series the given arguments are for; 1 if they do not tell."""
@@ -95,10 +97,15 @@ class EmissionLaw(eqx.Module):
                     f"{self.name}.{name} has shape {value.shape}, expected {shape}: the leading axis is the state"
                 )
 
+    def _stated(self) -> dict[str, Any]:
+        """The supports that the law states, or that were declared."""
+        own = self.law.arg_constraints if self.is_distribution else {}
+        return {**own, **dict(self.supports)}
+
     def _support(self, name: str) -> Any:
-        found = dict(self.supports).get(name, constraints.real if not self.is_distribution else None)
+        found = self._stated().get(name, constraints.real if not self.is_distribution else None)
         if not isinstance(found, constraints.Constraint) or found is constraints.dependent:
-            known = ", ".join(name for name, _ in self.supports) or "none"
+            known = ", ".join(self._stated()) or "none"
             raise ValueError(
                 f"{self.law.__name__} says nothing of the support of {name!r} (it does of {known}): pass "
                 f"supports={{{name!r}: numpyro.distributions.constraints.real}} or whatever it is"
@@ -169,10 +176,6 @@ def _resolved(law: Any, arguments: Mapping[str, Any]) -> Callable:
             "name), or a function emission(state, step, **parameters) that returns a distribution"
         )
     return law
-
-
-def _own_supports(law: Any) -> dict[str, Any]:
-    return dict(law.arg_constraints) if inspect.isclass(law) else {}
 
 
 def _all_arguments(law: Any) -> dict[str, Any]:

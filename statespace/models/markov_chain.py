@@ -113,7 +113,9 @@ def persistent(size: int, stay: float) -> Float[Array, "state state"]:
     return jnp.full((size, size), off) + (stay - off) * jnp.eye(size)
 
 
-def shifted(transition: Float[Array, "state state"], shift: Float[Array, "state others"]) -> Float[Array, "state state"]:
+def shifted(
+    transition: Float[Array, "state state"], shift: Float[Array, "state others"]
+) -> Float[Array, "state state"]:
     """Probabilities whose logits against staying are moved; what is impossible stays so."""
     size = transition.shape[0]
     rows, columns = np.indices((size, size))

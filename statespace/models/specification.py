@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpyro import distributions
-from numpyro.distributions import Distribution
+from numpyro.distributions import Distribution, constraints
 
 from . import structural
 from .discrete import HiddenMarkov
@@ -67,12 +67,16 @@ def describe(value: Any, classes: Mapping[str, type] = CLASSES) -> Any:
         return {"items": {str(key): describe(item, classes) for key, item in value.items()}}
     if isinstance(value, type) and issubclass(value, Distribution):
         if getattr(distributions, value.__name__, None) is not value:
-            raise TypeError(f"{value.__name__} is not a distribution of NumPyro: pass model= to load to get the model back")
+            raise TypeError(
+                f"{value.__name__} is not a distribution of NumPyro: pass model= to load to get the model back"
+            )
         return {"distribution": value.__name__}
     if callable(value) and not isinstance(value, type):
         raise TypeError(
             f"a function ({getattr(value, '__name__', value)!r}) cannot be saved: pass model= to load to get the model back"
         )
+    if isinstance(value, constraints.Constraint):
+        return {"support": next(name for name, found in vars(constraints).items() if found is value)}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, np.generic):
@@ -94,6 +98,8 @@ def rebuild(data: Any, classes: Mapping[str, type] = CLASSES) -> Any:
         return tuple(rebuild(item, classes) for item in data["tuple"])
     if "items" in data:
         return {key: rebuild(item, classes) for key, item in data["items"].items()}
+    if "support" in data:
+        return getattr(constraints, data["support"])
     if "distribution" in data:
         return getattr(distributions, data["distribution"])
     cls = classes.get(data.get("class", ""))

@@ -8,15 +8,13 @@ import jax
 import numpy as np
 
 from ..data import Series, Transform, as_series, as_transform, moment, on_the_clock
-from ..inference.discrete import ForwardBackward
-from ..inference.kalman import Kalman
+from ..inference.exact import EXACT, exact_method
 from ..inference.method import AbstractMethod
 from ..inference.problem import Problem, is_traced, make_problem, parameters, unknown
 from ..models.base import AbstractStateSpace
 from ..models.structural import AbstractComponent, AbstractObservation, Binding
 from ..results import AbstractFiltered, Fitted
 
-EXACT = (Kalman, ForwardBackward)
 METHODS: dict[str, type[AbstractMethod]] = {cls.__name__: cls for cls in EXACT}
 
 
@@ -92,7 +90,7 @@ def check_method(model: Any, method: Any, needed: str) -> AbstractMethod:
     if method is not None and not isinstance(method, AbstractMethod):
         raise TypeError(f"{needed} takes a filtering method such as Kalman(), got {method!r}")
     if method is None:
-        exact = next((cls() for cls in EXACT if not cls().lacks(model)), None)
+        exact = exact_method(model)
         if exact is not None:
             return exact
         raise TypeError(f"no exact method serves {type(model).__name__}, {_would_do(model)}")
