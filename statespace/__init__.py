@@ -11,6 +11,7 @@ from .core.parameters import param
 from .core.step import Step
 from .inference.discrete import ForwardBackward
 from .inference.distribution import StateSpaceDistribution
+from .inference.em import EM
 from .inference.kalman import Kalman
 from .inference.maximum_likelihood import MAP, MaximumLikelihood
 from .inference.nuts import NUTS
@@ -78,6 +79,7 @@ if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first use
 __version__ = "0.1.0"
 
 __all__ = [
+    "EM",
     "MAP",
     "NUTS",
     "AbstractComponent",

@@ -207,8 +207,8 @@ def _check_previous(model: Any, observed: Observed) -> None:
     lost = np.isnan(np.asarray(observed.steps.previous)).any(axis=1) & np.asarray(observed.mask).any(axis=1)
     for stamp in np.flatnonzero(lost[1:])[:1] + 1:
         raise ValueError(
-            f"the emission at stamp {stamp} (of 0 to {len(lost) - 1}) reads the observation before it, which is missing: "
-            "fill it in, or start the data after it; exact methods cannot integrate it out"
+            f"the emission at stamp {stamp} (of 0 to {len(lost) - 1}) reads the observation before it, which is "
+            "missing: fill it in, or start the data after it; exact methods cannot integrate it out"
         )
 
 

@@ -2,16 +2,17 @@
 
 With predicted probabilities a, filtered ones f, transition probabilities P and emission densities p_t(j) = p(y_t | j):
 
-    a_t(j) = sum_i f_{t-1}(i) P_t(i, j),      c_t = sum_j a_t(j) p_t(j) = p(y_t | y_<t),     f_t(j) = a_t(j) p_t(j) / c_t
+    a_t(j) = sum_i f_{t-1}(i) P_t(i, j),      c_t = sum_j a_t(j) p_t(j) = p(y_t | y_<t),      f_t = a_t p_t / c_t
     b_t(i) = sum_j P_{t+1}(i, j) p_{t+1}(j) b_{t+1}(j),      P(x_t = i | y) is proportional to f_t(i) b_t(i)
 
-Everything is carried as logarithms: a regime that one stretch of data makes improbable by e^-1000 comes back in the next.
+Everything is carried as logarithms: a regime that one stretch of data makes improbable by e^-1000 comes back later.
 All of it is associative too (matrix products over sums, over maxima, and compositions of maps), and that is how the
 parallel forms go over time.
 
 Reference: Rabiner (1989), Proceedings of the IEEE 77, section III; Viterbi (1967), IEEE Transactions on Information
-Theory 13; Chib (1996), Journal of Econometrics 75, for the draws; Hassan, Sarkka and Garcia-Fernandez (2021), "Temporal
-parallelization of inference in hidden Markov models", IEEE Transactions on Signal Processing 69, for the parallel forms.
+Theory 13; Chib (1996), Journal of Econometrics 75, for the draws; Hassan, Sarkka and Garcia-Fernandez (2021),
+"Temporal parallelization of inference in hidden Markov models", IEEE Transactions on Signal Processing 69, for the
+parallel forms.
 """
 
 from collections.abc import Callable

@@ -113,7 +113,8 @@ def maximise(
     finite = [run for run in runs if np.isfinite(run.value)]
     if not finite:
         return _failed(problem, optima)
-    best = min(finite, key=lambda run: run.value)
+    least = min(run.value for run in finite)
+    best = next(run for run in finite if run.value <= least + 1e-6)  # of equal ones the first: states keep their order
     return _finish(problem, best if problem.priors else _settle_zeros(problem, best, method), method, optima)
 
 

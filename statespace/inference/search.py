@@ -157,6 +157,14 @@ def polish(problem: Problem, point: Point, value: float):
     return point.moved(vector), float(value), gradient, hessian
 
 
+def curvature(problem: Problem, point: Point) -> tuple[np.ndarray, np.ndarray | None]:
+    """Gradient and inverse observed information at a point, None where the curvature is not that of a maximum."""
+    if not len(point.free):
+        return np.zeros(0), None
+    gradient = jax.device_get(_value_and_grad(point.vector, point, problem)[1])
+    return np.asarray(gradient), inverse_information(np.asarray(jax.device_get(_hessian(point.vector, point, problem))))
+
+
 def at_edge(problem: Problem, point: Point) -> tuple[Point, tuple[str, ...]]:
     """The point with what runs to infinity no longer searched, and the names of the probabilities that are zero there.
 

@@ -72,7 +72,7 @@ class HiddenMarkov(AbstractDiscreteDynamics):
         supports: Supports of arguments of which the emission says none, by name; real when left out.
         series: Names of the series, where neither the values given nor data say how many there are.
         **arguments: The emission's arguments: values with a leading axis over the states (a number is the same in all
-            of them), or None while unknown. All are unknown if none is given.
+            of them). Those of a distribution that are left out, or None, are unknown.
 
     Raises:
         ValueError: If shapes disagree or an argument's support is not known.

@@ -54,7 +54,7 @@ class EmissionLaw(eqx.Module):
     ):
         self.size, self.name, self.level, self.spread = size, "emission", None, None
         self.law = _resolved(law, arguments)
-        names = dict(arguments) if arguments or not self.is_distribution else _all_arguments(self.law)
+        names = _all_arguments(self.law, arguments) if self.is_distribution else dict(arguments)
         self.supports = tuple(sorted(supports.items()))
         counts = [name for name in names if getattr(self._stated().get(name), "is_discrete", False)]
         self.constants = {name: jnp.asarray(names[name]) for name in counts}
@@ -172,25 +172,34 @@ def _resolved(law: Any, arguments: Mapping[str, Any]) -> Callable:
         return getattr(dist, f"{name}{'Logits' if 'logits' in arguments else 'Probs'}")
     if not callable(law) or isinstance(law, dist.Distribution) or inspect.isclass(law):
         raise TypeError(
-            f"emission is {law!r}, expected a NumPyro distribution's class such as dist.Normal (its arguments follow by "
-            "name), or a function emission(state, step, **parameters) that returns a distribution"
+            f"emission is {law!r}, expected a NumPyro distribution's class such as dist.Normal (its arguments follow "
+            "by name), or a function emission(state, step, **parameters) that returns a distribution"
         )
     return law
 
 
-def _all_arguments(law: Any) -> dict[str, Any]:
-    """Every argument of a distribution, unknown."""
+def _all_arguments(law: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The given arguments of a distribution and, unknown, those left out; counts that have a default are left to it."""
     signature = inspect.signature(law.__init__).parameters
-    choice = [name for name in law.arg_constraints if name in signature and signature[name].default is None]
-    if choice:
+    wrong = [name for name in given if name not in signature]
+    if wrong:
         raise ValueError(
-            f"{law.__name__} can be given by {' or '.join(choice)}: name its arguments, None for those to be learned, "
-            f"such as {choice[-1]}=None"
+            f"{law.__name__} has no argument {', '.join(map(repr, wrong))}: it takes {list(signature)[1:]}"
         )
-    counts = [name for name, support in law.arg_constraints.items() if support.is_discrete]
-    if counts:
-        raise ValueError(f"{law.__name__} needs {', '.join(counts)}, which is a count and not learned: give it")
-    return dict.fromkeys(law.arg_constraints)
+    choice = [name for name in law.arg_constraints if name in signature and signature[name].default is None]
+    if choice and not any(name in given for name in choice):
+        raise ValueError(
+            f"{law.__name__} can be given by {' or '.join(choice)}: name one, as {choice[-1]}=None if it is to be learned"
+        )
+    found = dict(given)
+    for name, support in law.arg_constraints.items():
+        if name in given or name in choice:
+            continue
+        if not support.is_discrete:
+            found[name] = None
+        elif signature[name].default is inspect.Parameter.empty:
+            raise ValueError(f"{law.__name__} needs {name}, which is a count and not learned: give it")
+    return {name: found[name] for name in signature if name in found}
 
 
 def _event_dim(law: Any) -> int:
