@@ -74,6 +74,7 @@ if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first use
         sample_states,
         simulate,
         smooth,
+        viterbi,
     )
 
 __version__ = "0.1.0"
@@ -142,4 +143,5 @@ __all__ = [
     "simulate",
     "smooth",
     "stationary",
+    "viterbi",
 ]

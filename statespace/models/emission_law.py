@@ -189,7 +189,7 @@ def _all_arguments(law: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     choice = [name for name in law.arg_constraints if name in signature and signature[name].default is None]
     if choice and not any(name in given for name in choice):
         raise ValueError(
-            f"{law.__name__} can be given by {' or '.join(choice)}: name one, as {choice[-1]}=None if it is to be learned"
+            f"{law.__name__} can be given by {' or '.join(choice)}: name one, {choice[-1]}=None if it is to be learned"
         )
     found = dict(given)
     for name, support in law.arg_constraints.items():

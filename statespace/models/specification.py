@@ -72,9 +72,8 @@ def describe(value: Any, classes: Mapping[str, type] = CLASSES) -> Any:
             )
         return {"distribution": value.__name__}
     if callable(value) and not isinstance(value, type):
-        raise TypeError(
-            f"a function ({getattr(value, '__name__', value)!r}) cannot be saved: pass model= to load to get the model back"
-        )
+        name = getattr(value, "__name__", value)
+        raise TypeError(f"a function ({name!r}) cannot be saved: pass model= to load to get the model back")
     if isinstance(value, constraints.Constraint):
         return {"support": next(name for name, found in vars(constraints).items() if found is value)}
     if value is None or isinstance(value, (bool, int, float, str)):
