@@ -1,12 +1,13 @@
 """Exact inference on discrete states, as a method of the verbs."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+from numpyro.distributions import ExpandedDistribution
 
 from ..core.belief import Discrete
 from ..core.missing import by_series, serves_partial_rows
@@ -80,6 +81,7 @@ class ForwardBackward(AbstractMethod):
     Transactions on Signal Processing 69, for the parallel form.
     """
 
+    normal: ClassVar[bool] = False
     parallel: bool = eqx.field(default=False, static=True)
 
     def lacks(self, model: Any) -> str:
@@ -223,6 +225,7 @@ def _check_rows(law: Any, model: Any, mask: np.ndarray) -> None:
 
 
 def _check_support(law: Any, y: np.ndarray, mask: np.ndarray) -> None:
+    law = getattr(law, "base_dist", law) if isinstance(law, ExpandedDistribution) else law
     support = law.support
     fixed = support.is_discrete or type(law).support is support  # other supports depend on parameters
     if not fixed or support.event_dim:

@@ -63,6 +63,7 @@ class AbstractMethod(eqx.Module):
     """
 
     random: ClassVar[bool] = False  # whether it draws numbers, and so needs a key
+    normal: ClassVar[bool] = True  # whether its forecasts are normal laws, so that moments give their quantiles
     differentiable: ClassVar[bool] = True  # whether its log-likelihood is a smooth function of the parameters
 
     @abc.abstractmethod
