@@ -199,14 +199,15 @@ def _continued(observed: Observed, belief: Discrete) -> Observed:
     """The data with the observation before them from the belief."""
     if belief.previous is None:
         return observed
-    previous = observed.steps.previous.at[0].set(belief.previous)
+    previous = jnp.asarray(observed.steps.previous).at[0].set(belief.previous)
     return eqx.tree_at(lambda o: o.steps.previous, observed, previous)
 
 
 def _check_previous(model: Any, observed: Observed) -> None:
     if not model.reads_previous:
         return
-    lost = np.isnan(np.asarray(observed.steps.previous)).any(axis=1) & np.asarray(observed.mask).any(axis=1)
+    unknown, mask = np.isnan(np.asarray(observed.steps.previous)), np.asarray(observed.mask)
+    lost = np.logical_and(np.any(unknown, axis=1), np.any(mask, axis=1)).reshape(-1)
     for stamp in np.flatnonzero(lost[1:])[:1] + 1:
         raise ValueError(
             f"the emission at stamp {stamp} (of 0 to {len(lost) - 1}) reads the observation before it, which is "

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY
 from typing import Any
 
 import equinox as eqx
@@ -33,6 +34,7 @@ class EmissionLaw(eqx.Module):
     """
 
     values: dict[str, Array | None] = params(lambda self, key: self._declaration(key))
+    _: KW_ONLY  # the fields below have no default, those above have
     constants: dict[str, Array]
     level: Float[Array, " series"] | None
     spread: Float[Array, " series"] | None

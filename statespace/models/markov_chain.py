@@ -1,6 +1,7 @@
 """A Markov chain on a few states: where it starts, how it moves, and what inputs change."""
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY
 from typing import Any
 
 import equinox as eqx
@@ -51,6 +52,7 @@ class MarkovChain(eqx.Module):
         prior=lambda self, scale: self._coefficient_prior(),
         active=lambda self: len(self.columns) > 0,
     )
+    _: KW_ONLY  # the fields below have no default, those above have
     input_scale: tuple[float, ...] | None
     size: int = eqx.field(static=True)
     stationary: bool = eqx.field(static=True)

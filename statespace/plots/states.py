@@ -1,18 +1,15 @@
 """Smoothed states with bands; probabilities of discrete states, stacked."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from . import style
 
-if TYPE_CHECKING:
-    from ..results import DiscreteFiltered, DiscreteSmoothed, Smoothed
-
 
 def states(
-    smoothed: "Smoothed | DiscreteSmoothed | DiscreteFiltered",
+    smoothed: Any,
     *,
     names: str | Sequence[str] | None = None,
     level: float = 0.9,

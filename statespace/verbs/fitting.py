@@ -236,8 +236,9 @@ def _optimum(problem: Problem, method: Any, scale: Any, progress: bool, warm: An
             bar.update(1)
             bar.set_postfix_str(f"best of start {number + 1}: {-value:.4f}")
 
-        climb = maximise_em if isinstance(method, EM) else maximise
-        return climb(problem, method, scale, report, warm, key)
+        if isinstance(method, EM):
+            return maximise_em(problem, method, scale, report, warm, key)
+        return maximise(problem, method, scale, report, warm, key)
 
 
 def _maximised(prepared: Prepared, problem: Problem, found: Optimum, method: Any) -> Fitted:
