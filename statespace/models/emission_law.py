@@ -106,7 +106,7 @@ class EmissionLaw(eqx.Module):
 
     def _support(self, name: str) -> Any:
         found = self._stated().get(name, constraints.real if not self.is_distribution else None)
-        if not isinstance(found, constraints.Constraint) or found is constraints.dependent:
+        if not isinstance(found, constraints.Constraint) or type(found) is type(constraints.dependent):
             known = ", ".join(self._stated()) or "none"
             raise ValueError(
                 f"{self.law.__name__} says nothing of the support of {name!r} (it does of {known}): pass "
