@@ -249,9 +249,10 @@ def replace(model: Any, values: Mapping[str, Any]) -> Any:
                 if path in values:
                     changes[field.name] = as_value(values[path])
             elif "parameters" in field.metadata:
-                paths = {key: ".".join((*prefix, key)) for key in value or {}}
+                old = dict(value or {})
+                paths = {key: ".".join((*prefix, key)) for key in old}
                 new = {key: as_value(values[path]) for key, path in paths.items() if path in values}
-                changes |= {field.name: {**value, **new}} if new else {}
+                changes |= {field.name: old | new} if new else {}
             elif isinstance(value, (tuple, list)):
                 changes[field.name] = type(value)(rebuild(v, f"{field.name}{i}", prefix) for i, v in enumerate(value))
             elif isinstance(value, eqx.Module):

@@ -149,6 +149,16 @@ def test_formulas_are_where_the_weighted_likelihood_is_flat(law):
         np.testing.assert_allclose(slope, 0.0, atol=1e-8)
 
 
+def test_em_rises_on_a_panel():
+    parts = [Y.to_numpy()[:40], Y.to_numpy()[100:160]]
+    method = ss.EM(num_starts=1, max_iterations=5)
+    found = ss.fit(ss.HiddenMarkov(2, dist.Normal), parts, method, progress=False)
+    path = np.array(found.status.details["log_likelihoods"])
+    assert np.diff(path).min() > -1e-9
+    again = ss.fit(ss.HiddenMarkov(2, dist.Normal), parts, ss.EM(num_starts=1), start=found, progress=False)
+    assert again.log_likelihood >= found.log_likelihood
+
+
 def test_em_needs_discrete_states():
     with pytest.raises(TypeError, match="EM\\(\\) serves models with discrete states"):
         ss.fit(ss.LocalLevel() + ss.Noise(), Y, ss.EM(), progress=False)
