@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from .core.constraints import stationary
 from .core.parameters import param
 from .core.step import Step
+from .inference.discrete import ForwardBackward
 from .inference.distribution import StateSpaceDistribution
+from .inference.em import EM
 from .inference.kalman import Kalman
 from .inference.maximum_likelihood import MAP, MaximumLikelihood
 from .inference.nuts import NUTS
@@ -26,6 +28,7 @@ from .models.base import (
     EmissionMatrices,
     TransitionMatrices,
 )
+from .models.discrete import AbstractDiscreteDynamics, HiddenMarkov
 from .models.functions import NonlinearGaussian, StateSpace
 from .models.initial import InitialLaw
 from .models.linear import LinearGaussian
@@ -50,6 +53,8 @@ if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first use
     from .results import (
         ConvergenceWarning,
         DegeneracyWarning,
+        DiscreteFiltered,
+        DiscreteSmoothed,
         Filtered,
         Fitted,
         Forecast,
@@ -73,14 +78,17 @@ if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first use
         sample_states,
         simulate,
         smooth,
+        viterbi,
     )
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "EM",
     "MAP",
     "NUTS",
     "AbstractComponent",
+    "AbstractDiscreteDynamics",
     "AbstractGaussianDynamics",
     "AbstractLinearDynamics",
     "AbstractLinearEmission",
@@ -96,11 +104,15 @@ __all__ = [
     "ConvergenceWarning",
     "Cycle",
     "DegeneracyWarning",
+    "DiscreteFiltered",
+    "DiscreteSmoothed",
     "EmissionMatrices",
     "Filtered",
     "Fitted",
     "Forecast",
+    "ForwardBackward",
     "GuidedFilter",
+    "HiddenMarkov",
     "Identity",
     "InitialLaw",
     "Intervention",
@@ -142,4 +154,5 @@ __all__ = [
     "simulate",
     "smooth",
     "stationary",
+    "viterbi",
 ]

@@ -28,9 +28,30 @@ class Gaussian(eqx.Module):
         return Gaussian(self.mean, dense(self.cov))
 
     def sample(self, key: Any, num_samples: int) -> Float[Array, "sample state"]:
-        """Independent draws."""
+        """Draws of the state."""
         noise = jax.random.normal(key, (num_samples, self.mean.shape[0]), self.mean.dtype)
         return self.mean + noise @ psd_factor(dense(self.cov)).T
+
+
+class Discrete(eqx.Module):
+    """Probabilities of the values of a discrete state.
+
+    Attributes:
+        log_probabilities: Their logarithms, shape (state,), which sum to one.
+        previous: The last observation, shape (series,), for a model that reads it; else None.
+    """
+
+    log_probabilities: Float[Array, "*batch state"]
+    previous: Float[Array, "*batch series"] | None = None
+
+    @property
+    def probabilities(self) -> Float[Array, "*batch state"]:
+        """The probabilities."""
+        return jnp.exp(self.log_probabilities)
+
+    def sample(self, key: Any, num_samples: int) -> Int[Array, " sample"]:
+        """Draws of the state's number."""
+        return jax.random.categorical(key, self.log_probabilities, shape=(num_samples,))
 
 
 class DiffuseGaussian(eqx.Module):
@@ -71,6 +92,18 @@ class DiffuseGaussian(eqx.Module):
         either = open_rows[:, None] | open_rows[None]
         cov = jnp.where(either, jnp.nan, self.cov)
         return jnp.where(jnp.diag(open_rows), jnp.inf, cov)
+
+
+class Taught(eqx.Module):
+    """A state with the observation made at it, for models that read the previous one.
+
+    Attributes:
+        x: The state.
+        seen: The observation, drawn where it was missing.
+    """
+
+    x: PyTree
+    seen: Float[Array, "*batch series"]
 
 
 class Particles(eqx.Module):

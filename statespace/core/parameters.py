@@ -34,13 +34,15 @@ class Declaration:
         prior: Function of (instance, data scale) giving the default prior.
         unit: `"data"` where the parameter scales with the data, `"none"` where it does not.
         active: Function of the instance saying whether it has this parameter at all.
+        start: Function of (instance, data scale) giving where learning starts; None for the default prior's mean.
     """
 
     constraint: Any
     shape: Callable[[Any], tuple[int, ...]]
     prior: Callable[[Any, Any], Distribution]
-    unit: str
-    active: Callable[[Any], bool]
+    unit: str = "none"
+    active: Callable[[Any], bool] = lambda self: True
+    start: Callable[[Any, Any], Array] | None = None
 
 
 def param(
@@ -50,6 +52,7 @@ def param(
     shape: Callable[[Any], tuple[int, ...]] = lambda self: (),
     unit: str = "none",
     active: Callable[[Any], bool] = lambda self: True,
+    start: Callable[[Any, Any], Array] | None = None,
 ) -> Any:
     """Declare a dataclass field of a model as a parameter.
 
@@ -60,6 +63,8 @@ def param(
         shape: Function of the instance that returns the shape of one value.
         unit: `"data"` if the parameter is in the data's unit, else `"none"`.
         active: Function of the instance that says whether it has this parameter at all.
+        start: Function of the instance and of the data's scale that returns where learning starts; the mean of the
+            default prior when left out.
 
     Returns:
         A field specifier, None (unknown) by default.
@@ -73,24 +78,25 @@ def param(
         >>> list(parameters(Model(2.0)))
         ['scale']
     """
-    declaration = Declaration(constraint, shape, prior, unit, active)
+    declaration = Declaration(constraint, shape, prior, unit, active, start)
     return eqx.field(default=None, converter=as_value, metadata={"parameter": declaration})
 
 
-def param_group(declarations: Callable[[Any], Mapping[str, Declaration]]) -> Any:
-    """Declare a field that holds a dictionary of parameters by name, known only once the model is made.
+def params(declare: Callable[[Any, str], Declaration]) -> Any:
+    """Declare a field that holds a dictionary of parameters, for a part whose parameters are not known to its class.
 
     Args:
-        declarations: Function of the instance that returns the declaration of each.
+        declare: Function of the instance and of a key that returns what `param` would be told of that parameter.
 
     Returns:
-        A field specifier.
+        A field specifier; a parameter's path is that of the part followed by its key.
     """
-    return eqx.field(converter=_as_values, metadata={"parameters": declarations})
+    return eqx.field(converter=as_values, metadata={"parameters": declare})
 
 
-def _as_values(group: Any) -> Any:
-    return {name: as_value(value) for name, value in group.items()} if isinstance(group, dict) else group
+def as_values(values: Any) -> Any:
+    """Each value of a dictionary as a floating-point array; None stays None."""
+    return {key: as_value(value) for key, value in values.items()} if isinstance(values, Mapping) else values
 
 
 def as_value(value: Any) -> Array | None:
@@ -194,21 +200,25 @@ def _below(node: Any, field: str, prefix: tuple[str, ...]) -> tuple[str, ...]:
 def _walk(node: eqx.Module, prefix: tuple[str, ...]) -> Iterator[Parameter]:
     for field in dataclasses.fields(node):
         value = getattr(node, field.name, None)
-        declaration = field.metadata.get("parameter")
-        if declaration is not None:
-            if declaration.active(node):
-                yield Parameter(".".join((*prefix, field.name)), value, node, field.name, declaration)
-            continue
-        group = field.metadata.get("parameters")
-        if group is not None:
-            for name, each in group(node).items():
-                if each.active(node):
-                    yield Parameter(".".join((*prefix, name)), (value or {}).get(name), node, name, each)
+        if "parameter" in field.metadata or "parameters" in field.metadata:
+            for name, one, declaration in _declared(node, field):
+                if declaration.active(node):
+                    yield Parameter(".".join((*prefix, name)), one, node, name, declaration)
             continue
         for i, part in enumerate(value if isinstance(value, (tuple, list)) else (value,)):
             if isinstance(part, eqx.Module):
                 name = f"{field.name}{i}" if isinstance(value, (tuple, list)) else field.name
                 yield from _walk(part, _below(part, name, prefix))
+
+
+def _declared(node: eqx.Module, field: Any) -> Iterator[tuple[str, Any, Declaration]]:
+    """The parameters of one field: name, value and declaration."""
+    value = getattr(node, field.name, None)
+    if "parameter" in field.metadata:
+        yield field.name, value, field.metadata["parameter"]
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield key, one, field.metadata["parameters"](node, key)
 
 
 def replace(model: Any, values: Mapping[str, Any]) -> Any:
@@ -239,9 +249,10 @@ def replace(model: Any, values: Mapping[str, Any]) -> Any:
                 if path in values:
                     changes[field.name] = as_value(values[path])
             elif "parameters" in field.metadata:
-                group = dict(value or {})
-                paths = {name: ".".join((*prefix, name)) for name in group}
-                changes[field.name] = {name: as_value(values.get(p, group[name])) for name, p in paths.items()}
+                old = dict(value or {})
+                paths = {key: ".".join((*prefix, key)) for key in old}
+                new = {key: as_value(values[path]) for key, path in paths.items() if path in values}
+                changes |= {field.name: old | new} if new else {}
             elif isinstance(value, (tuple, list)):
                 changes[field.name] = type(value)(rebuild(v, f"{field.name}{i}", prefix) for i, v in enumerate(value))
             elif isinstance(value, eqx.Module):

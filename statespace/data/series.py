@@ -98,6 +98,11 @@ class Series:
         names = tuple(self.names[i] for i in order)
         return replace(self, values=self.values[:, order], mask=self.mask[:, order], names=names)
 
+    def level(self) -> NDArray[np.float64]:
+        """The mean of each series; 0 for one of which nothing is known."""
+        counts = np.maximum(self.mask.sum(axis=0), 1)
+        return np.where(self.mask, self.values, 0.0).sum(axis=0) / counts
+
     def scale(self) -> NDArray[np.float64]:
         """A typical size of each series' variation, above 0: its standard deviation.
 

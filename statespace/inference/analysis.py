@@ -81,9 +81,11 @@ def path_arrays(problem: Problem, draws: dict[str, Array], keys: Array, num_path
 
 
 @eqx.filter_jit
-def mean_smoother_arrays(problem: Problem, draws: dict[str, Array], key: Any = None) -> SmootherArrays:
+def mean_smoother_arrays(problem: Problem, draws: dict[str, Array], key: Any = None) -> Any:
     """Smoother moments with the parameters' uncertainty: mixture means and total covariances over draws."""
     first = smoother_arrays(problem, jax.tree.map(lambda x: x[0], draws), key)
+    if not isinstance(first, SmootherArrays):
+        return _average(problem, draws, first, key)
 
     def spread(found: SmootherArrays) -> SmootherArrays:
         """Moments about the first draw's means, which average without cancellation."""
@@ -118,6 +120,17 @@ def mean_smoother_arrays(problem: Problem, draws: dict[str, Array], key: Any = N
     )
 
 
+def _average(problem: Problem, draws: dict[str, Array], first: Any, key: Any) -> Any:
+    """The mean over draws of reports that are probabilities."""
+
+    def add(total, values):
+        return jax.tree.map(jnp.add, total, smoother_arrays(problem, values, key)), None
+
+    total, _ = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, first), draws)
+    count = jax.tree.leaves(draws)[0].shape[0]
+    return jax.tree.map(lambda x: x / count, total)
+
+
 @eqx.filter_jit
 def replicated_arrays(problem: Problem, draws: dict[str, Array], keys: Array) -> Array:
     """For each draw of the parameters, new observations around a draw of the states given the data."""
@@ -128,7 +141,7 @@ def replicated_arrays(problem: Problem, draws: dict[str, Array], keys: Array) ->
         model = problem.at(values)
         path = problem.method.sample_paths(model, problem.observed, problem.plan, 1, first)[0]
         keys_ = jax.random.split(second, path.shape[0])
-        return jax.vmap(lambda x, s, k: model.emission(x, s).sample(k))(path, problem.steps, keys_)
+        return jax.vmap(lambda x, s, k: prediction.observe(model, x, s, k))(path, problem.steps, keys_)
 
     return jax.lax.map(one, (draws, keys))
 

@@ -11,8 +11,9 @@ from numpyro.distributions import Distribution, constraints
 from ..core.parameters import batch_shape, is_traced, parameters, replace, unknown
 from ..core.step import Step
 from ..models.structural import Structural
+from .exact import exact_method
 from .kalman import Kalman
-from .method import AbstractMethod, Observed, Plan
+from .method import AbstractMethod, Observed, Plan, teacher_forced
 from .prediction import simulate
 from .problem import start_values
 
@@ -62,7 +63,7 @@ class StateSpaceDistribution(Distribution):
         if missing:
             raise ValueError(f"the model has no value for {', '.join(missing)}: give one to each parameter")
         self.model, self.steps, self.present = model, steps, mask
-        self.univariate, self.method = univariate, Kalman() if method is None else method
+        self.univariate, self.method = univariate, method or exact_method(model) or Kalman()
         self.plan = Plan(None) if plan is None else plan
         event = (len(steps),) if univariate else (len(steps), model.num_series)
         super().__init__(batch_shape(model), event, validate_args=validate_args)
@@ -110,7 +111,7 @@ class StateSpaceDistribution(Distribution):
 
 def _log_prob(model: Any, y: Array, mask: Array | None, law: StateSpaceDistribution, key: Any) -> Array:
     present = jnp.ones(y.shape, bool) if mask is None else mask
-    observed = Observed(y, present, law.steps, mask is None)
+    observed = teacher_forced(model, Observed(y, present, law.steps, mask is None))
     return jnp.sum(law.method.log_likelihood(model, observed, law.plan, key))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..core.parameters import parameters
 from .method import AbstractMethod
 from .problem import Problem
-from .search import Point, Run, climb, inverse_information, is_scale, polish, spread, starting_points, value_at
+from .search import Point, Run, at_edge, climb, inverse_information, is_scale, polish, spread, starting_points, value_at
 
 
 class _Optimiser(eqx.Module):
@@ -113,7 +113,8 @@ def maximise(
     finite = [run for run in runs if np.isfinite(run.value)]
     if not finite:
         return _failed(problem, optima)
-    best = min(finite, key=lambda run: run.value)
+    least = min(run.value for run in finite)
+    best = next(run for run in finite if run.value <= least + 1e-6)  # of equal ones the first: states keep their order
     return _finish(problem, best if problem.priors else _settle_zeros(problem, best, method), method, optima)
 
 
@@ -139,7 +140,7 @@ def _settle_zeros(problem: Problem, best: Run, method: Any) -> Run:
 
 
 def _finish(problem: Problem, best: Run, method: Any, optima: list[float]) -> Optimum:
-    point, value = best.point, best.value
+    (point, edges), value = at_edge(problem, best.point), best.value
     gradient, covariance = np.zeros(0), None
     if len(point.free):
         point, value, gradient, hessian = polish(problem, point, value)
@@ -147,7 +148,7 @@ def _finish(problem: Problem, best: Run, method: Any, optima: list[float]) -> Op
     definite = covariance is not None or not len(point.free)
     values = {p: np.asarray(v) for p, v in point.natural(problem).items()}
     errors, intervals = spread(problem, point, values, covariance)
-    zeros = tuple(label(path, place) for path, place in point.zero)
+    zeros = (*(label(path, place) for path, place in point.zero), *edges)
     size = float(np.max(np.abs(gradient), initial=0.0))
     flat = size <= method.tolerance * max(problem.num_observations, 1) * (100 if problem.y.dtype == jnp.float32 else 1)
     details = {

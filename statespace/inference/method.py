@@ -1,6 +1,7 @@
 """What a filtering method is: the rungs of a model that it needs, and what it says about data."""
 
 import abc
+import dataclasses
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
@@ -33,6 +34,16 @@ class Observed(eqx.Module):
         return Observed(self.y[:stop], self.mask[:stop], part(self.steps, 0, stop), self.complete)
 
 
+def teacher_forced(model: Any, observed: Observed) -> Observed:
+    """The data, with the observation before each stamp (NaN where missing) in its step if the model reads it."""
+    if not model.reads_previous:
+        return observed
+    seen = jnp.where(observed.mask, observed.y, jnp.nan)
+    previous = jnp.concatenate([jnp.asarray(model.first_previous, seen.dtype)[None], seen[:-1]])
+    steps = dataclasses.replace(observed.steps, previous=previous)
+    return Observed(observed.y, observed.mask, steps, observed.complete)
+
+
 class Plan(NamedTuple):
     """What is found out on the host before anything is compiled.
 
@@ -52,11 +63,16 @@ class AbstractMethod(eqx.Module):
     """
 
     random: ClassVar[bool] = False  # whether it draws numbers, and so needs a key
+    normal: ClassVar[bool] = True  # whether its forecasts are normal laws, so that moments give their quantiles
     differentiable: ClassVar[bool] = True  # whether its log-likelihood is a smooth function of the parameters
 
     @abc.abstractmethod
     def lacks(self, model: Any) -> str:
         """What the model lacks for this method, in words; empty where the method serves."""
+
+    def check(self, model: Any, observed: Observed) -> None:
+        """Raise a ValueError if the method cannot take the data; the model's parameters have some generic values."""
+        del model, observed
 
     def plan(self, model: Any, observed: Observed) -> Plan:
         """What has to be known before compiling; the model's parameters have some generic values."""

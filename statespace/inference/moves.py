@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.nn import logsumexp
 from jaxtyping import Array, Bool, Float
 
+from ..core.belief import Taught
 from ..core.draws import sample_each
 from ..core.missing import masked_log_prob
 from ..core.parameters import with_fields
@@ -24,13 +25,6 @@ class Row(NamedTuple):
     mask: Bool[Array, " series"] | None
 
 
-class Teacher(NamedTuple):
-    """A state with the observation made at it, for models that read the previous one: drawn where it is missing."""
-
-    x: Any
-    seen: Float[Array, " series"]
-
-
 def rows(model: Any, observed: Observed) -> Row:
     """All stamps; a missing value is stood in for by one that was seen, so that it lies in the support."""
     del model
@@ -43,7 +37,7 @@ def rows(model: Any, observed: Observed) -> Row:
 
 def state_of(x: Any) -> Any:
     """The states of particles, without what a model that reads previous observations carries beside them."""
-    return x.x if isinstance(x, Teacher) else x
+    return x.x if isinstance(x, Taught) else x
 
 
 def observed_log_prob(model: Any, x: Any, row: Row) -> Array:
@@ -103,7 +97,7 @@ def weighed(model: Any, new: Any, parents: Any, slot: Row, key: Any) -> tuple[An
     if not model.reads_previous:
         return new, jax.vmap(lambda z: observed_log_prob(model, z, slot))(new)
     size = jax.tree.leaves(new)[0].shape[0]
-    parents = Teacher(new, jnp.full((size, slot.y.shape[0]), jnp.nan)) if parents is None else parents
+    parents = Taught(new, jnp.full((size, slot.y.shape[0]), jnp.nan)) if parents is None else parents
 
     def emission(pair: Any) -> Any:
         z, parent = pair
@@ -114,12 +108,12 @@ def weighed(model: Any, new: Any, parents: Any, slot: Row, key: Any) -> tuple[An
     if slot.mask is not None:
         drawn = sample_each(emission, (new, parents), key).reshape(seen.shape).astype(seen.dtype)
         seen = jnp.where(slot.mask, seen, drawn)
-    return Teacher(new, seen), log_g
+    return Taught(new, seen), log_g
 
 
 def with_previous(step: Step, x: Any) -> Step:
     """The step with the particle's own previous observation, where it carries one."""
-    return with_fields(step, previous=x.seen) if isinstance(x, Teacher) else step
+    return with_fields(step, previous=x.seen) if isinstance(x, Taught) else step
 
 
 def total_log_prob(law: Any, value: Array) -> Array:

@@ -17,10 +17,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from ..core.belief import Taught
 from ..core.missing import masked_log_prob
 from ..core.resample import independent
 from ..core.scan import at, length_of, part
-from .moves import Row, Teacher, state_of, total_log_prob, transition_law, with_previous
+from .moves import Row, state_of, total_log_prob, transition_law, with_previous
 from .summaries import History
 
 KINDS = ("mcmc", "exact", "genealogy")
@@ -29,7 +30,7 @@ KINDS = ("mcmc", "exact", "genealogy")
 def log_transition(model: Any, parent: Any, child: Any, slot: Row) -> Array:
     """Log p of a particle given one at the stamp before; with what the parent observed, where the model reads it."""
     value = total_log_prob(transition_law(model, parent, slot), state_of(child))
-    if not isinstance(child, Teacher):
+    if not isinstance(child, Taught):
         return value
     step = with_previous(slot.step, parent)
     return value + masked_log_prob(model.emission(child.x, step), child.seen, None)

@@ -1,5 +1,6 @@
 """Forecasts by prediction only, and simulation from the model."""
 
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..core import gaussian
-from ..core.belief import DiffuseGaussian, Gaussian
+from ..core.belief import DiffuseGaussian, Gaussian, Taught
 from ..core.covariance import negligible
 from ..core.linalg import quadratic
 from ..core.scan import at, part, scan
@@ -74,38 +75,68 @@ def observation_moments(
     return jnp.where(open_, jnp.nan, mean), jnp.where(jnp.diag(open_), jnp.inf, cov)
 
 
+def emission_moments(model: Any, x: Any, step: Step) -> tuple[Float[Array, " series"], Float[Array, "series series"]]:
+    """Mean and covariance of the observation given the state, from the emission's own; NaN where it has none."""
+    law, size = model.emission(x, step), model.num_series
+    try:
+        mean = jnp.asarray(law.mean, float)
+        cov = law.covariance_matrix if hasattr(law, "covariance_matrix") else jnp.diag(jnp.reshape(law.variance, size))
+    except NotImplementedError:
+        return jnp.full((size,), jnp.nan), jnp.full((size, size), jnp.nan)
+    return jnp.reshape(mean, (size,)), jnp.asarray(cov, mean.dtype)
+
+
+def observe(model: Any, x: Any, step: Step, key: Any) -> Float[Array, " series"]:
+    """One observation of a state, as a row."""
+    y = model.emission(x, step).sample(key)
+    return jnp.reshape(y, (model.num_series,)).astype(jnp.result_type(y.dtype, float))  # counts are integers
+
+
+def _after(model: Any, step: Step, previous: Any) -> Step:
+    """The step with the observation before it, for a model that reads it."""
+    return replace(step, previous=previous) if model.reads_previous else step
+
+
 def simulate_from(
-    model: AbstractLinearGaussian, state: Float[Array, " state"], steps: Step, key: Any
-) -> tuple[Float[Array, "time state"], Float[Array, "time series"]]:
-    """One path of states and observations at `steps`, from a state at the stamp before the first."""
+    model: Any, state: Any, steps: Step, key: Any, previous: Float[Array, " series"] | None = None
+) -> tuple[Float[Array, "time *state"], Float[Array, "time series"]]:
+    """One path of states and observations at `steps`, from state and observation at the stamp before the first."""
     keys = jax.random.split(key, len(steps))
 
-    def body(x, xs):  # one draw after another: the state moves, then it is observed
+    def body(carry, xs):  # one draw after another: the state moves, then it is observed
         step, k = xs
         first, second = jax.random.split(k)
+        x, before = carry
+        step = _after(model, step, before)
         x = model.transition(x, step).sample(first)
-        return x, (x, model.emission(x, step).sample(second))
+        y = observe(model, x, step, second)
+        return (x, y if model.reads_previous else None), (x, y)
 
-    return scan(body, state, (steps, keys))[1]
+    return scan(body, (state, previous), (steps, keys))[1]
 
 
-def simulate(model: Any, steps: Step, key: Any) -> tuple[Float[Array, "time state"], Float[Array, "time series"]]:
+def simulate(model: Any, steps: Step, key: Any) -> tuple[Float[Array, "time *state"], Float[Array, "time series"]]:
     """One path of states and observations from a model's three laws, starting at its first stamp.
 
     Raises:
         ValueError: If the initial law is diffuse: it cannot be sampled.
     """
     start, first, rest = jax.random.split(key, 3)
-    x = model.initial(at(steps, 0)).sample(start)
-    y = model.emission(x, at(steps, 0)).sample(first)
-    states, values = simulate_from(model, x, part(steps, 1, None), rest)
+    head = _after(model, at(steps, 0), model.first_previous)
+    x = model.initial(head).sample(start)
+    y = observe(model, x, head, first)
+    previous = y if model.reads_previous else None
+    states, values = simulate_from(model, x, part(steps, 1, None), rest, previous)
     return jnp.concatenate([x[None], states]), jnp.concatenate([y[None], values])
 
 
 def sample_future(
     model: Any, belief: Any, steps: Step, num_samples: int, key: Any
-) -> tuple[Float[Array, "sample horizon state"], Float[Array, "sample horizon series"]]:
-    """Joint paths of future states and observations."""
+) -> tuple[Float[Array, "sample horizon *state"], Float[Array, "sample horizon series"]]:
+    """Joint paths of future states and observations, from a belief that can be drawn from."""
     first, rest = jax.random.split(key)
-    starts = belief.sample(first, num_samples)
-    return jax.vmap(lambda x, k: simulate_from(model, x, steps, k))(starts, jax.random.split(rest, num_samples))
+    starts, keys = belief.sample(first, num_samples), jax.random.split(rest, num_samples)
+    if isinstance(starts, Taught):
+        return jax.vmap(lambda z, k: simulate_from(model, z.x, steps, k, z.seen))(starts, keys)
+    previous = belief.previous if model.reads_previous else None
+    return jax.vmap(lambda x, k: simulate_from(model, x, steps, k, previous))(starts, keys)

@@ -13,8 +13,9 @@ from numpyro.distributions import Distribution, biject_to
 
 from ..core.parameters import batch_shape, check_paths, constrain, is_traced, log_jacobian, parameters, replace, unknown
 from ..core.step import Step, make_steps
+from .exact import exact_method
 from .kalman import Kalman
-from .method import AbstractMethod, Observed, Plan
+from .method import AbstractMethod, Observed, Plan, teacher_forced
 
 _ELEMENTS = object()  # stands for the series of a term that observes all of them
 
@@ -152,10 +153,12 @@ def make_problem(
     dtype = jnp.result_type(float)
     steps = stamps(model, len(y), start=start, inputs=inputs, time=time, dt=dt)
     mask = np.asarray(mask, bool)
-    method = Kalman() if method is None else method
+    method = method or exact_method(model) or Kalman()
     values = jnp.asarray(np.where(mask, y, 0.0), dtype)
-    observed = Observed(values, jnp.asarray(mask), steps, bool(mask.all()))
+    observed = teacher_forced(model, Observed(values, jnp.asarray(mask), steps, bool(mask.all())))
     generic = replace(model, start_values(model, free, scale))
+    if not any(map(is_traced, jax.tree.leaves(generic))):
+        method.check(generic, observed)
     laws = {path: (priors or {})[path] for path in free} if priors is not None else {}
     return Problem(model, free, laws, observed, method, Plan() if start else method.plan(generic, observed))
 
@@ -265,6 +268,8 @@ def _start(parameter: Any, scale: Any) -> Array:
     dtype = jnp.result_type(float)
     if parameter.value is not None:
         return jnp.broadcast_to(jnp.asarray(parameter.value, dtype), parameter.shape)
+    if parameter.declaration.start is not None:
+        return jnp.asarray(parameter.declaration.start(parameter.owner, scale), dtype)
     transform = biject_to(parameter.constraint)
     try:
         mean = jnp.broadcast_to(parameter.default_prior(scale).mean, parameter.shape)

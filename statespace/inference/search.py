@@ -13,6 +13,8 @@ from numpyro.distributions import constraints
 from ..core.parameters import parameters, unconstrain
 from .problem import Problem, first_values, scale_of
 
+_NOTHING = 1e-5  # a probability below which it may be zero at the maximum
+_FLAT = 1e-4  # a curvature on the unconstrained scale below which the data do not speak
 NORMAL_95 = NormalDist().inv_cdf(0.975)
 
 
@@ -22,10 +24,12 @@ class Point(eqx.Module):
     Attributes:
         values: Unconstrained values by path.
         zero: Path and place of each element that is held at zero; elements of scales only.
+        edge: Positions of the flat vector that are no longer searched: they run to infinity, where a probability is 0.
     """
 
     values: dict[str, Any]
     zero: tuple[tuple[str, tuple[int, ...]], ...] = eqx.field(static=True, default=())
+    edge: tuple[int, ...] = eqx.field(static=True, default=())
 
     def held(self, path: str) -> np.ndarray:
         """Which elements of a parameter are held at zero."""
@@ -38,7 +42,9 @@ class Point(eqx.Module):
     @property
     def free(self) -> np.ndarray:
         """Positions of the flat vector that are searched."""
-        return np.flatnonzero(~np.concatenate([self.held(path).ravel() for path in sorted(self.values)]))
+        open_ = ~np.concatenate([self.held(path).ravel() for path in sorted(self.values)])
+        open_[list(self.edge)] = False
+        return np.flatnonzero(open_)
 
     @property
     def vector(self) -> Any:
@@ -48,7 +54,7 @@ class Point(eqx.Module):
     def moved(self, vector: Any) -> "Point":
         """The same point with other searched values."""
         flat, unravel = ravel_pytree(self.values)
-        return Point(unravel(flat.at[self.free].set(vector)), self.zero)
+        return Point(unravel(flat.at[self.free].set(vector)), self.zero, self.edge)
 
     def natural(self, problem: Problem) -> dict[str, Any]:
         """Natural values, exactly zero where held."""
@@ -151,6 +157,34 @@ def polish(problem: Problem, point: Point, value: float):
     return point.moved(vector), float(value), gradient, hessian
 
 
+def curvature(problem: Problem, point: Point) -> tuple[np.ndarray, np.ndarray | None]:
+    """Gradient and inverse observed information at a point, None where the curvature is not that of a maximum."""
+    if not len(point.free):
+        return np.zeros(0), None
+    gradient = jax.device_get(_value_and_grad(point.vector, point, problem)[1])
+    return np.asarray(gradient), inverse_information(np.asarray(jax.device_get(_hessian(point.vector, point, problem))))
+
+
+def at_edge(problem: Problem, point: Point) -> tuple[Point, tuple[str, ...]]:
+    """The point with what runs to infinity no longer searched, and the names of the probabilities that are zero there.
+
+    The maximum often has probabilities at zero, that of a first state above all: there the unconstrained scale has no
+    curvature, and the information of everything else is that of the interior.
+    """
+    natural, names, edge, before = point.natural(problem), [], [], 0
+    hessian = None
+    for path in sorted(point.values):
+        count = int(np.size(point.values[path]))
+        small = np.asarray(natural[path]) < _NOTHING
+        if problem.supports[path] is constraints.simplex and small.any():
+            hessian = np.diag(np.asarray(_hessian(point.vector, point, problem))) if hessian is None else hessian
+            curvature = dict(zip(point.free.tolist(), hessian.tolist(), strict=True))
+            edge += [i for i in range(before, before + count) if abs(curvature.get(i, 1.0)) < _FLAT]
+            names += [f"{path}[{', '.join(map(str, place))}]" for place in np.argwhere(small).tolist()]
+        before += count
+    return Point(point.values, point.zero, tuple(edge)), tuple(names)
+
+
 def inverse_information(hessian: np.ndarray) -> np.ndarray | None:
     """The inverse, or None where the matrix is not positive definite."""
     hessian = 0.5 * (hessian + hessian.T)
@@ -173,8 +207,9 @@ def spread(problem: Problem, point: Point, values: dict[str, Any], covariance: n
         rows = np.asarray(j, float).reshape(-1, vector.shape[0])
         variance = np.einsum("ij,jk,ik->i", rows, covariance, rows)
         held = point.held(path) if any(p == path for p, _ in point.zero) else False
-        errors[path] = np.where(held, np.nan, np.sqrt(np.maximum(variance, 0.0)).reshape(np.shape(values[path])))
         used = rows != 0
+        held = held | ~used.any(axis=1).reshape(np.shape(values[path])) if point.edge else held
+        errors[path] = np.where(held, np.nan, np.sqrt(np.maximum(variance, 0.0)).reshape(np.shape(values[path])))
         one_by_one = np.all(used.sum(axis=0) <= 1) and np.all(used.sum(axis=1) <= 1)
         if problem.supports[path] is constraints.corr_matrix:
             low, high = _of_correlations(values[path], errors[path])

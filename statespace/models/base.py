@@ -86,8 +86,13 @@ class AbstractStateSpace(eqx.Module):
 
     @property
     def reads_previous(self) -> bool:
-        """Whether a law reads `step.previous`, the observation at the stamp before."""
+        """Whether a law reads `step.previous`, the observation at the stamp before; whoever runs the model fills it."""
         return False
+
+    @property
+    def first_previous(self) -> Float[Array, " series"]:
+        """The observation before the first stamp, for a model that reads it; NaN where there is none."""
+        return jnp.full((self.num_series,), jnp.nan)
 
     def bind(self, binding: Any) -> "AbstractStateSpace":
         """The model tied to the data's columns and dates; by default there is nothing to tie."""

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from numpyro.distributions import Distribution
 
 from ..core.normal import FactorNormal
-from ..core.parameters import Declaration, param_group
+from ..core.parameters import Declaration, params
 from ..core.step import Step
 from .base import AbstractGaussianDynamics, AbstractMomentEmission, AbstractStateSpace, noise_matrix
 
@@ -31,7 +31,7 @@ class AbstractFunctions(AbstractStateSpace):
         teacher: Whether a function reads `step.previous`.
     """
 
-    parameters: dict[str, Any] = param_group(lambda self: _declared(self))
+    parameters: dict[str, Any] = params(lambda self, name: _declared(self.priors[name]))
     _: KW_ONLY  # the fields below have no default, the one above has
     constants: dict[str, Array]
     priors: dict[str, Distribution]
@@ -272,14 +272,10 @@ def _factor(scale: Array) -> Array:
     return noise_matrix(jnp.atleast_1d(scale))
 
 
-def _declared(model: Any) -> dict[str, Declaration]:
-    """The declaration of each parameter: its prior says its shape and support."""
-
-    def one(prior: Distribution) -> Declaration:
-        shape = prior.batch_shape + prior.event_shape
-        return Declaration(prior.support, lambda self: shape, lambda self, scale: prior, "none", lambda self: True)
-
-    return {name: one(prior) for name, prior in model.priors.items()}
+def _declared(prior: Distribution) -> Declaration:
+    """What a prior says of its parameter: shape and support."""
+    shape = prior.batch_shape + prior.event_shape
+    return Declaration(prior.support, lambda self: shape, lambda self, scale: prior, "none", lambda self: True)
 
 
 def split_parameters(parameters: Mapping[str, Any] | None) -> tuple[Any, Any, Any]:

@@ -11,10 +11,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpyro import distributions
+from numpyro.distributions import Distribution, constraints
 
 from . import structural
+from .discrete import HiddenMarkov
+from .emission_law import EmissionLaw
 from .initial import InitialLaw
 from .linear import LinearGaussian
+from .markov_chain import MarkovChain
 from .structural.regression import as_text
 
 CLASSES = {
@@ -23,6 +28,9 @@ CLASSES = {
         *(getattr(structural, name) for name in structural.__all__ if not name.startswith("Abstract")),
         InitialLaw,
         LinearGaussian,
+        HiddenMarkov,
+        MarkovChain,
+        EmissionLaw,
     )
 }
 
@@ -55,6 +63,19 @@ def describe(value: Any, classes: Mapping[str, type] = CLASSES) -> Any:
         return {"array": array.tolist(), "dtype": str(array.dtype), "shape": list(array.shape)}
     if isinstance(value, (tuple, list)):
         return {"tuple": [describe(item, classes) for item in value]}
+    if isinstance(value, dict):
+        return {"items": {str(key): describe(item, classes) for key, item in value.items()}}
+    if isinstance(value, type) and issubclass(value, Distribution):
+        if getattr(distributions, value.__name__, None) is not value:
+            raise TypeError(
+                f"{value.__name__} is not a distribution of NumPyro: pass model= to load to get the model back"
+            )
+        return {"distribution": value.__name__}
+    if callable(value) and not isinstance(value, type):
+        name = getattr(value, "__name__", value)
+        raise TypeError(f"a function ({name!r}) cannot be saved: pass model= to load to get the model back")
+    if isinstance(value, constraints.Constraint):
+        return {"support": next(name for name, found in vars(constraints).items() if found is value)}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, np.generic):
@@ -74,6 +95,12 @@ def rebuild(data: Any, classes: Mapping[str, type] = CLASSES) -> Any:
         return jnp.asarray(np.asarray(data["array"], data["dtype"]).reshape(data["shape"]))
     if "tuple" in data:
         return tuple(rebuild(item, classes) for item in data["tuple"])
+    if "items" in data:
+        return {key: rebuild(item, classes) for key, item in data["items"].items()}
+    if "support" in data:
+        return getattr(constraints, data["support"])
+    if "distribution" in data:
+        return getattr(distributions, data["distribution"])
     cls = classes.get(data.get("class", ""))
     if cls is None:
         raise ValueError(f"the file describes a model of class {data.get('class')!r}, which this version does not have")

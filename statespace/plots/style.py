@@ -145,6 +145,16 @@ def tint(strength: float) -> tuple[float, float, float]:
     return red, green, blue
 
 
+def shades(count: int) -> list[tuple[float, float, float]]:
+    """Colours of states that fill areas: opaque and light enough that none shouts, apart also for the colour-blind."""
+    from matplotlib import colors
+
+    palette = [BLUE, "#E69F00", GREEN, "#CC79A7", "#56B4E9", ORANGE, "#F0E442"]
+    faint = [tuple(1 - 0.75 * (1 - part) for part in colors.to_rgb(c)) for c in palette]
+    grey = [(0.9 - 0.6 * i / max(count, 1),) * 3 for i in range(max(count - len(faint), 0))]
+    return [(c[0], c[1], c[2]) for c in [*faint, *grey][:count]]
+
+
 def normal_quantile(level: float) -> float:
     """Standard deviations that the central normal interval of a level reaches to each side."""
     from scipy import special

@@ -1,5 +1,6 @@
 """Labelled results: pandas for people, xarray and ArviZ for analysis, files for keeping."""
 
+from .discrete import DiscreteFiltered, DiscreteSmoothed, labelled_numbers
 from .filtered import AbstractFiltered, Filtered
 from .fitted import ConvergenceWarning, Fitted, Status
 from .forecast import Forecast
@@ -14,6 +15,8 @@ __all__ = [
     "AbstractFiltered",
     "ConvergenceWarning",
     "DegeneracyWarning",
+    "DiscreteFiltered",
+    "DiscreteSmoothed",
     "Filtered",
     "Fitted",
     "Forecast",
@@ -24,6 +27,7 @@ __all__ = [
     "Status",
     "is_repeated",
     "labelled_draws",
+    "labelled_numbers",
     "labelled_paths",
     "labelled_simulation",
     "labelled_values",

@@ -21,7 +21,8 @@ class Forecast:
 
     Each value's law is a normal, or an equal mixture of normals over posterior draws, carried through the
     inverse of the transform. Box-Cox with a negative exponent reaches infinity with positive probability: there
-    mean and standard deviation are infinite, while the quantiles are finite.
+    mean and standard deviation are infinite, while the quantiles are finite. With discrete states the laws are not
+    normal: quantiles, and moments behind a transform, are those of the joint paths.
 
     Attributes:
         series: The history, on the model's scale.
@@ -37,6 +38,7 @@ class Forecast:
         mixture: Means (draw, horizon, series) and covariances of the parts of a mixture, or None.
         inputs: Inputs over the horizon.
         input_names: Their names.
+        normal: Whether the laws are normal, or mixtures of normals as above.
     """
 
     series: Series
@@ -52,6 +54,7 @@ class Forecast:
     mixture: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
     inputs: NDArray[np.float64] | None = None
     input_names: tuple[str, ...] = ()
+    normal: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -69,6 +72,8 @@ class Forecast:
         return mean, np.sqrt(np.maximum(np.diagonal(cov, axis1=-2, axis2=-1), 0.0))
 
     def _moment(self, power: int) -> NDArray[np.float64]:
+        if not self.normal:
+            return np.mean(self._paths() ** power, axis=0)
         return self.transform.moments(*self._parts())[power - 1].mean(axis=0)
 
     @property
@@ -86,18 +91,20 @@ class Forecast:
         return np.sqrt(np.maximum(np.where(finite, square, np.inf) - np.where(finite, mean, 0.0) ** 2, 0.0))
 
     def quantile(self, q: Any) -> NDArray[np.float64]:
-        """The q-th quantile of each value, (horizon, series), from the exact law (no Monte Carlo error).
+        """The q-th quantile of each value, (horizon, series), free of Monte Carlo error where the laws are normal.
 
         Args:
             q: A level, or a list of levels, which gives a leading axis.
 
         Raises:
-            ValueError: If a level does not lie between 0 and 1.
+            ValueError: If a level does not lie between 0 and 1, or the law is not normal and there are no paths.
         """
         if np.ndim(q):
             return np.stack([self.quantile(level) for level in q])
         if not 0 < q < 1:
             raise ValueError(f"a quantile level lies between 0 and 1, got {q}")
+        if not self.normal:
+            return np.quantile(self._paths(), q, axis=0)
         mean, sd = self._parts()
         if len(mean) == 1:
             return np.asarray(self.transform.inverse(mean[0] + sd[0] * ndtri(q)))
@@ -106,6 +113,14 @@ class Forecast:
             found[where] = _mixture_quantile(q, mean[(slice(None), *where)], sd[(slice(None), *where)])
         return np.asarray(self.transform.inverse(found))
 
+    def _paths(self) -> NDArray[np.float64]:
+        if self.draws is None:
+            raise ValueError(
+                "the laws of this forecast are not normal, so its quantiles, and its moments where the data were "
+                "transformed, come from joint paths: call forecast(..., num_samples=1000, key=0)"
+            )
+        return self.draws
+
     def to_pandas(self, levels: Sequence[float] = (0.5, 0.9)) -> pd.DataFrame:
         """Mean, standard deviation and quantiles by future stamp; columns (series, statistic) if several.
 
@@ -113,7 +128,9 @@ class Forecast:
             levels: Probabilities of the central intervals whose ends (and the median) are given.
         """
         tails = sorted({round(0.5 + sign * level / 2, 10) for level in levels for sign in (-1, 1)} | {0.5})
-        columns = {"mean": self.mean, "sd": self.sd} | {f"{100 * q:g}%": self.quantile(q) for q in tails}
+        columns = {"mean": self.mean, "sd": self.sd}
+        if self.normal or self.draws is not None:
+            columns |= {f"{100 * q:g}%": self.quantile(q) for q in tails}
         if len(self.names) == 1:
             return pd.DataFrame({k: v[:, 0] for k, v in columns.items()}, index=self.index)
         both = {(name, k): v[:, i] for i, name in enumerate(self.names) for k, v in columns.items()}

@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..data import Series
+from .discrete import DiscreteSmoothed
 from .filtered import AbstractFiltered
 from .forecast import Forecast
 from .labels import coordinates, data_groups, labelled, safe
@@ -14,13 +15,13 @@ from .smoothed import Smoothed
 
 _LOO = "log p(y_t | y_-t, parameters): exact leave-one-stamp-out predictive densities from one smoother pass"
 _OF_THE_DATA = ("observed_data", "constant_data")
-_PARTS: dict[str, tuple[type, str]] = {
+_PARTS: dict[str, tuple[Any, str]] = {
     "states": (xr.DataArray, "sample_states(fit, ...)"),
     "posterior_predictive": (xr.DataArray, "posterior_predictive(fit, ...)"),
     "prior": (xr.Dataset, "prior_predictive(model, data, ...)"),
     "predictions": (Forecast, "forecast(fit, ...)"),
     "filtered": (AbstractFiltered, "filter(fit)"),
-    "smoothed": (Smoothed, "smooth(fit)"),
+    "smoothed": (Smoothed | DiscreteSmoothed, "smooth(fit)"),
 }
 _ONE_STEP = "log p(y_t | y_<t, parameters): one-step predictive densities; their sum is the log-likelihood"
 

@@ -87,10 +87,10 @@ def labelled_values(values: NDArray[np.float64], series: Series) -> xr.DataArray
 def labelled_simulation(
     states: NDArray[np.float64], values: NDArray[np.float64], series: Series, state_names: Sequence[str]
 ) -> xr.Dataset:
-    """Simulated states and observations."""
+    """Simulated states and observations; discrete states are numbers, (draw, time)."""
     coords = coordinates(series.index, series.names, state_names)
-    arrays = {"y": (("draw", "time", "series"), values), "states": (("draw", "time", "state"), states)}
-    return labelled(arrays, coords)
+    dims = ("draw", "time", "state")[: np.ndim(states)]
+    return labelled({"y": (("draw", "time", "series"), values), "states": (dims, states)}, coords)
 
 
 def is_repeated(element: str, supports: Mapping[str, str]) -> bool:

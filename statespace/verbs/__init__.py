@@ -1,5 +1,6 @@
 """The verbs: functions that take models and data and give labelled results."""
 
+from .decoding import viterbi
 from .evaluating import backtest, leave_future_out
 from .filtering import append, filter, log_likelihood, sample_states, smooth
 from .fitting import default_priors, fit, load
@@ -23,4 +24,5 @@ __all__ = [
     "sample_states",
     "simulate",
     "smooth",
+    "viterbi",
 ]

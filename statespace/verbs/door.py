@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from ..data import Series, Transform, as_series, as_transform, moment, on_the_clock
-from ..inference.kalman import Kalman
+from ..inference.exact import EXACT, exact_method
 from ..inference.method import AbstractMethod
 from ..inference.particle import AuxiliaryFilter, BootstrapFilter, GuidedFilter
 from ..inference.problem import Problem, is_traced, make_problem, parameters, unknown
@@ -16,7 +16,6 @@ from ..models.base import AbstractStateSpace
 from ..models.structural import AbstractComponent, AbstractObservation, Binding
 from ..results import AbstractFiltered, Fitted
 
-EXACT = (Kalman,)
 METHODS: dict[str, type[AbstractMethod]] = {
     cls.__name__: cls for cls in (*EXACT, BootstrapFilter, GuidedFilter, AuxiliaryFilter)
 }
@@ -82,7 +81,8 @@ def bind(model: AbstractStateSpace, series: Series, like: Series | None = None) 
     """Tie the model to the series' columns and dates; by the names and input scales of another series, if given."""
     like = series if like is None or len(like.names) != len(series.names) else like
     scale, regular = like.input_scale(), series.is_regular
-    bound = model.bind(Binding(like.names, series.input_names, scale, series.index, regular, moment))
+    sizes = tuple(like.level().tolist()), tuple(like.scale().tolist())
+    bound = model.bind(Binding(like.names, series.input_names, scale, series.index, regular, moment, *sizes))
     if bound.num_series != len(series.names):
         raise ValueError(f"the model observes {bound.num_series} series but the data have {len(series.names)}")
     return bound
@@ -93,7 +93,7 @@ def check_method(model: Any, method: Any, needed: str) -> AbstractMethod:
     if method is not None and not isinstance(method, AbstractMethod):
         raise TypeError(f"{needed} takes a filtering method such as Kalman(), got {method!r}")
     if method is None:
-        exact = next((cls() for cls in EXACT if not cls().lacks(model)), None)
+        exact = exact_method(model)
         if exact is not None:
             return exact
         raise TypeError(f"no exact method serves {type(model).__name__}, {_would_do(model)}")

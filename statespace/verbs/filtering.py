@@ -11,7 +11,7 @@ from ..data import append_series, join_series
 from ..inference import analysis
 from ..inference.method import AbstractMethod
 from ..inference.problem import batch_shape
-from ..results import AbstractFiltered, Fitted, PanelFit, labelled_draws, labelled_paths
+from ..results import AbstractFiltered, Fitted, PanelFit, labelled_draws
 from .door import (
     Prepared,
     as_key,
@@ -30,7 +30,7 @@ from .door import (
     traced,
     values_of,
 )
-from .labelling import label_filtered, label_smoothed
+from .labelling import label_filtered, label_paths, label_smoothed
 from .law import law_of
 from .panel import for_each_member, is_panel, one_clock
 from .workers import over_draws
@@ -84,7 +84,7 @@ def log_likelihood(
         each = for_each_member(log_likelihood)(model, data, method, inputs=inputs, times=times, key=key)
         return sum(each.values())
     if isinstance(model, Fitted | AbstractFiltered):
-        prepared, method = _prepare(model, data, method, inputs, times, "log_likelihood")
+        prepared, method = prepared_for(model, data, method, inputs, times, "log_likelihood")
         return _fit_log_likelihood(model, prepared, method, key_of(method, key, "log_likelihood"))
     model = as_model(model)
     method = check_method(model, method, "log_likelihood")
@@ -155,13 +155,15 @@ def filter(
 
     Reference: Durbin and Koopman (2012), sections 4.3, 5.2 and 6.4.
     """
-    prepared, method = _prepare(model, data, method, inputs, times, "filter")
+    prepared, method = prepared_for(model, data, method, inputs, times, "filter")
     problem = known_problem(prepared.model, prepared.series, method)
     found = analysis.filter_arrays(problem, {}, None, key_of(method, key, "filter"))
     return label_filtered(found, prepared, method)
 
 
-def _prepare(model: Any, data: Any, method: Any, inputs: Any, times: Any, verb: str) -> tuple[Prepared, AbstractMethod]:
+def prepared_for(
+    model: Any, data: Any, method: Any, inputs: Any, times: Any, verb: str
+) -> tuple[Prepared, AbstractMethod]:
     """The bound model with its data, and the method."""
     refuse_traced(verb, model, data, inputs)
     if isinstance(model, Fitted | AbstractFiltered):
@@ -254,7 +256,7 @@ def smooth(
 
     Reference: Durbin and Koopman (2012), sections 4.4, 4.5 and 5.3.
     """
-    prepared, method = _prepare(model, data, method, inputs, times, "smooth")
+    prepared, method = prepared_for(model, data, method, inputs, times, "smooth")
     key = key_of(method, key, "smooth")
     if isinstance(model, Fitted) and model.draws:
         problem = problem_of(prepared.model, prepared.series, fixed=held_values(model), method=method)
@@ -307,7 +309,7 @@ def sample_states(
     """
     if num_samples is not None and num_samples < 1:
         raise ValueError(f"num_samples must be at least 1, got {num_samples}")
-    prepared, method = _prepare(model, data, method, inputs, times, "sample_states")
+    prepared, method = prepared_for(model, data, method, inputs, times, "sample_states")
     key = as_key(key)
     if isinstance(model, Fitted) and model.draws:
         problem = problem_of(prepared.model, prepared.series, fixed=held_values(model), method=method)
@@ -319,4 +321,4 @@ def sample_states(
         problem = known_problem(prepared.model, prepared.series, method)
         count = _UNLESS_TOLD if num_samples is None else num_samples
         paths = analysis.path_arrays(problem, {}, jax.random.split(key, 1), count)[0]
-    return labelled_paths(np.asarray(paths), prepared.series, prepared.model.state_names)
+    return label_paths(paths, prepared)

@@ -11,10 +11,12 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ..inference import analysis
+from ..inference.em import EM, maximise_em
 from ..inference.maximum_likelihood import MAP, MaximumLikelihood, Optimum, maximise
 from ..inference.nuts import NUTS, Draws, sample
 from ..inference.panel import joined
 from ..inference.problem import Problem, merge_priors, parameters
+from ..models.base import AbstractLinearDynamics
 from ..models.specification import CLASSES, describe, rebuild
 from ..results import Fitted, PanelFit, Priors, Status, read
 from .door import METHODS, Prepared, as_key, check_method, log_jacobian, prepare, problem_of
@@ -27,13 +29,14 @@ _OPEN = (
     "few data, or components share a direction (two seasonals with a common frequency do: choose harmonics=), or give "
     "initial= to one of them"
 )
-_METHODS = (MaximumLikelihood, MAP, NUTS)
+_METHODS = (MaximumLikelihood, EM, MAP, NUTS)
+_WITHOUT_PRIORS = (MaximumLikelihood, EM)
 
 
 def fit(
     model: Any,
     data: Any,
-    method: MaximumLikelihood | MAP | NUTS | None = None,
+    method: MaximumLikelihood | EM | MAP | NUTS | None = None,
     *,
     inputs: Any = None,
     times: Any = None,
@@ -51,7 +54,7 @@ def fit(
             given as exactly zero stays zero.
         data: Series, (time,) or (time, series): pandas, xarray, NumPy or JAX. NaN is missing. Or a panel: a list of
             series of any lengths, or a dictionary of them by name, which share the parameters.
-        method: `MaximumLikelihood()` (the default), `MAP()` or `NUTS()`.
+        method: `MaximumLikelihood()` (the default), `EM()` for discrete states, `MAP()` or `NUTS()`.
         inputs: Input columns, if the model reads any.
         times: Stamps of data that carry none.
         priors: Priors by parameter path, in place of the default ones (`default_priors`); MAP and NUTS only.
@@ -68,7 +71,7 @@ def fit(
 
     Raises:
         ValueError: If a path is unknown, a prior does not fit its parameter, or data and model do not fit.
-        TypeError: If the method is not one of the three.
+        TypeError: If the method is not one of them.
 
     Example:
         >>> import statespace as ss
@@ -80,8 +83,8 @@ def fit(
     """
     method = MaximumLikelihood() if method is None else method
     if not isinstance(method, _METHODS):
-        raise TypeError(f"fit takes MaximumLikelihood(), MAP() or NUTS(), got {method!r}")
-    if isinstance(method, MaximumLikelihood) and priors:
+        raise TypeError(f"fit takes MaximumLikelihood(), EM(), MAP() or NUTS(), got {method!r}")
+    if isinstance(method, _WITHOUT_PRIORS) and priors:
         raise ValueError("maximum likelihood uses no priors: leave priors= out, or use MAP() or NUTS()")
     if isinstance(method, NUTS) and key is None:
         raise ValueError("NUTS draws random numbers: pass key=jax.random.key(0) (any integer)")
@@ -92,7 +95,7 @@ def fit(
     names, prepared = _prepared(model, data, inputs, times, transform)
     filter_method = check_method(prepared[0].model, method.filter, "fit")
     scale = _scale(prepared)
-    law = None if isinstance(method, MaximumLikelihood) else merge_priors(prepared[0].model, scale, priors)
+    law = None if isinstance(method, _WITHOUT_PRIORS) else merge_priors(prepared[0].model, scale, priors)
     problems = [problem_of(p.model, p.series, fixed=fixed, priors=law, method=filter_method) for p in prepared]
     whole = problems[0] if len(problems) == 1 else joined(problems)
     warm = _warm(start, whole)
@@ -209,13 +212,13 @@ def _specification(value: Any, classes: Any = CLASSES) -> str:
 
 
 def _common(prepared: Prepared, problem: Problem, model: Any) -> dict[str, Any]:
-    law = model.initial_law(problem.steps[0])
+    diffuse = sum(model.initial_law(problem.steps[0]).diffuse) if isinstance(model, AbstractLinearDynamics) else 0
     known = parameters(model)
     return {
         "model": model,
         "series": prepared.series,
         "transform": prepared.transform,
-        "diffuse_count": sum(law.diffuse) - problem.plan.unidentified,
+        "diffuse_count": diffuse - problem.plan.unidentified,
         "num_observations": int(prepared.series.mask.sum()),
         "num_parameters": sum(known[p].dimension for p in problem.free) + prepared.transform.num_estimated,
         "priors": dict(problem.priors),
@@ -233,13 +236,15 @@ def _optimum(problem: Problem, method: Any, scale: Any, progress: bool, warm: An
             bar.update(1)
             bar.set_postfix_str(f"best of start {number + 1}: {-value:.4f}")
 
+        if isinstance(method, EM):
+            return maximise_em(problem, method, scale, report, warm, key)
         return maximise(problem, method, scale, report, warm, key)
 
 
 def _maximised(prepared: Prepared, problem: Problem, found: Optimum, method: Any) -> Fitted:
     values = {path: jnp.asarray(v) for path, v in found.values.items()}
     model = problem.at(values)
-    mle = isinstance(method, MaximumLikelihood)
+    mle = isinstance(method, _WITHOUT_PRIORS)
     coefficients = _coefficients(problem, values, found)
     return Fitted(
         **_common(prepared, problem, model),

@@ -1,6 +1,7 @@
 """forecast and simulate."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -82,6 +83,7 @@ def forecast(
         past_inputs = inputs  # one table that covers both
     method = None if fitted is None else fitted.filter_method
     bound, series, transform = _known(model, fitted, data, past_inputs)
+    method = check_method(bound, method, "forecast")
     ahead = future(series, horizon=horizon, times=times, inputs=inputs)
     draws = flat_draws(fitted) if isinstance(fitted, Fitted) and fitted.draws is not None else None
     paths = num_samples if num_samples is not None else (0 if draws is None else len(next(iter(draws.values()))))
@@ -102,12 +104,12 @@ def forecast(
     else:
         keys = jax.random.split(use, 1)
         found = jax.device_get(analysis.forecast_arrays(known_problem(bound, series, method), {}, steps, keys, paths))
-    if not np.all(np.isfinite(found.moments.mean)):
+    if method.normal and not np.all(np.isfinite(found.moments.mean)):
         raise ValueError(
             "the data end before they identify every state of the model (its diffuse start is still open), so there "
             "is no forecast: give more data or a proper initial law, or drop a component that repeats another"
         )
-    return _forecast(found, series, ahead, transform, bound, paths, choose)
+    return replace(_forecast(found, series, ahead, transform, bound, paths, choose), normal=method.normal)
 
 
 def _held(model: Any, draws: dict[str, Any]) -> dict[str, Any]:
@@ -119,7 +121,6 @@ def _known(model: Any, fitted: Fitted | AbstractFiltered | None, data: Any, past
         if data is None:
             raise ValueError("forecast needs data to start from (only a fit or a filter result carries its own)")
         bound, series, transform = prepare(model, data, inputs=past_inputs)
-        check_method(bound, None, "forecast")
         require_known(bound, "forecast")
         return bound, series, transform
     if data is None and past_inputs is not None:

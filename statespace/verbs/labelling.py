@@ -6,10 +6,19 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..inference.discrete import DiscreteFilterArrays, DiscreteSmootherArrays
 from ..inference.method import AbstractMethod
 from ..inference.moves import state_of
 from ..inference.reports import FilterArrays, ParticleArrays, SmootherArrays
-from ..results import Filtered, ParticleFiltered, Smoothed
+from ..results import (
+    DiscreteFiltered,
+    DiscreteSmoothed,
+    Filtered,
+    ParticleFiltered,
+    Smoothed,
+    labelled_numbers,
+    labelled_paths,
+)
 from .door import Prepared
 
 
@@ -95,6 +104,37 @@ def _(found: SmootherArrays, prepared: Prepared) -> Smoothed:
         loo_mean=arrays.loo_mean,
         loo_sd=arrays.loo_sd,
     )
+
+
+@label_filtered.register
+def _(found: DiscreteFilterArrays, prepared: Prepared, method: AbstractMethod) -> DiscreteFiltered:
+    arrays = jax.device_get(found)
+    return DiscreteFiltered(
+        **common(found, prepared, method),
+        probabilities=np.asarray(arrays.probabilities),
+        predicted_probabilities=np.asarray(arrays.predicted_probabilities),
+        observation_mean=np.asarray(arrays.observation_mean),
+        observation_cov=np.asarray(arrays.observation_cov),
+    )
+
+
+@label_smoothed.register
+def _(found: DiscreteSmootherArrays, prepared: Prepared) -> DiscreteSmoothed:
+    arrays = jax.tree.map(np.asarray, jax.device_get(found))
+    return DiscreteSmoothed(
+        series=prepared.series,
+        state_names=prepared.model.state_names,
+        probabilities=arrays.probabilities,
+        transitions=arrays.transitions,
+        loo_terms=arrays.loo_terms,
+    )
+
+
+def label_paths(paths: Any, prepared: Prepared) -> Any:
+    """Paths of states, (..., time, state), or (..., time) of their numbers where they are discrete."""
+    paths, names = np.asarray(paths), prepared.model.state_names
+    label = labelled_numbers if np.issubdtype(paths.dtype, np.integer) else labelled_paths
+    return label(paths, prepared.series, names)
 
 
 def names_of(model: Any, found: dict[str, Any]) -> list[str]:

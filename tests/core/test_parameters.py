@@ -9,6 +9,7 @@ import pytest
 from numpyro.distributions import constraints
 
 from statespace.core.parameters import (
+    Declaration,
     as_value,
     batch_shape,
     check_paths,
@@ -16,6 +17,7 @@ from statespace.core.parameters import (
     log_jacobian,
     param,
     parameters,
+    params,
     replace,
     unconstrain,
     unknown,
@@ -183,3 +185,33 @@ def test_models_are_pytrees():
     leaves, treedef = jax.tree.flatten(one)
     again = jax.tree.unflatten(treedef, leaves)
     assert eqx.tree_equal(one, again)
+
+
+class Named(eqx.Module):
+    """A part whose parameters are the keys of a dictionary."""
+
+    name: str = eqx.field(static=True)
+    values: dict = params(
+        lambda self, key: Declaration(
+            constraints.positive,
+            lambda owner: (2,),
+            lambda owner, scale: dist.HalfNormal(scale).expand((2,)),
+            start=lambda owner, scale: jnp.array([0.5, 1.5]) * scale,
+        )
+    )
+
+
+class Whole(eqx.Module):
+    part: Named
+
+
+def test_a_dictionary_of_parameters_has_a_path_for_each_key():
+    model = Whole(Named("law", {"a": [1.0, 2.0], "b": None}))
+    assert list(parameters(model)) == ["law.a", "law.b"]
+    assert unknown(model) == ["law.b"]
+    changed = replace(model, {"law.b": [3, 4]})
+    np.testing.assert_array_equal(changed.part.values["b"], [3.0, 4.0])
+    np.testing.assert_array_equal(changed.part.values["a"], [1.0, 2.0])
+    assert unknown(model) == ["law.b"]
+    found = parameters(model)["law.b"]
+    np.testing.assert_array_equal(found.declaration.start(found.owner, 2.0), [1.0, 3.0])

@@ -468,3 +468,16 @@ def test_missing_matplotlib_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"statespace-jax\[plots\]"):
         plots.forecast(make_forecast())
+
+
+def test_probabilities_of_discrete_states_are_stacked():
+    probabilities = np.abs(random(60, 3))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    found = SimpleNamespace(index=MONTHS, state_names=("calm", "wild", "high"), probabilities=probabilities)
+    (ax,) = plots.states(found)
+    assert ax.get_legend_handles_labels()[1] == ["calm", "wild", "high"]
+    top = np.concatenate([path.vertices[:, 1] for path in ax.collections[-1].get_paths()])
+    assert top.max() == pytest.approx(1.0)
+    assert ax.get_ylim() == (0, 1)
+    (chosen,) = plots.states(found, names="wild")
+    assert chosen.get_legend_handles_labels()[1] == ["wild"]

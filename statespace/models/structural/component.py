@@ -29,6 +29,8 @@ class Binding(eqx.Module):
         index: The data's index of stamps (opaque here): something with a length and `get_loc`; or None.
         regular: Whether the stamps are one period apart.
         moment: Function of the index and of a stamp, inside of it or not, that gives the stamp's time.
+        level: The mean of each series; None where no values are seen.
+        scale: The standard deviation of each series; None where no values are seen.
     """
 
     series: tuple[str, ...]
@@ -37,6 +39,8 @@ class Binding(eqx.Module):
     index: Any
     regular: bool = True
     moment: Callable[[Any, Any], float] = eqx.field(static=True, default=_position)
+    level: tuple[float, ...] | None = None
+    scale: tuple[float, ...] | None = None
 
 
 class Addable(eqx.Module):

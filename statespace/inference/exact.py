@@ -1,0 +1,20 @@
+"""Which method is exact for a model: the one that is meant where none is named."""
+
+from typing import Any
+
+from .discrete import ForwardBackward
+from .kalman import Kalman
+from .method import AbstractMethod
+
+EXACT = (Kalman, ForwardBackward)
+
+
+def exact_method(model: Any) -> AbstractMethod | None:
+    """The exact method that serves a model, None if there is none.
+
+    Example:
+        >>> from statespace.models.structural import LocalLevel, Noise
+        >>> exact_method(LocalLevel() + Noise())
+        Kalman(form='auto')
+    """
+    return next((cls() for cls in EXACT if not cls().lacks(model)), None)
