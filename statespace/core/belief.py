@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from .covariance import Covariance, Root, as_root, dense
+from .linalg import psd_factor
 
 
 class Gaussian(eqx.Module):
@@ -22,6 +23,11 @@ class Gaussian(eqx.Module):
     def as_matrices(self) -> "Gaussian":
         """The same law with its covariance as a matrix."""
         return Gaussian(self.mean, dense(self.cov))
+
+    def sample(self, key: jax.Array, num_samples: int) -> Float[Array, "sample state"]:
+        """Independent draws of the state."""
+        noise = jax.random.normal(key, (num_samples, self.mean.shape[-1]), self.mean.dtype)
+        return self.mean + noise @ psd_factor(dense(self.cov)).T
 
 
 class DiffuseGaussian(eqx.Module):

@@ -91,6 +91,11 @@ class AbstractMethod(eqx.Module):
         """Future states and observations from the last belief: by default through paths of the model."""
         return sampled_forecast(model, belief, steps, num_paths, key)
 
+    def forecasts_by_paths(self, model: Any) -> bool:
+        """Whether its forecasts of a model are those of paths, and not normal laws."""
+        del model
+        return True
+
     def pointwise(self, model: Any, observed: Observed, plan: Plan, reported: tuple[int, ...], key: Any) -> DrawArrays:
         """The densities of each stamp, and a draw of the constant states at positions `reported`."""
         first, second = jax.random.split(key)
