@@ -11,8 +11,10 @@ from .core.parameters import param
 from .core.step import Step
 from .inference.distribution import StateSpaceDistribution
 from .inference.kalman import Kalman
+from .inference.linearised import CubatureKalman, ExtendedKalman, GaussHermiteKalman, UnscentedKalman
 from .inference.maximum_likelihood import MAP, MaximumLikelihood
 from .inference.nuts import NUTS
+from .inference.posterior_linearisation import PosteriorLinearisation
 from .late import load as __getattr__  # noqa: F401
 from .late import names as __dir__  # noqa: F401
 from .models.base import (
@@ -21,31 +23,42 @@ from .models.base import (
     AbstractLinearEmission,
     AbstractLinearGaussian,
     AbstractMomentEmission,
+    AbstractSignalEmission,
     AbstractStateSpace,
     EmissionMatrices,
+    SignalMatrices,
     TransitionMatrices,
 )
 from .models.initial import InitialLaw
 from .models.linear import LinearGaussian
 from .models.structural import (
     AbstractComponent,
+    AbstractSignalObservation,
     AutoRegressive,
+    Bernoulli,
     Binding,
+    Binomial,
     Common,
     Cycle,
+    Gamma,
     Intervention,
     LocalLevel,
     LocalLinearTrend,
+    LogVolatility,
+    NegativeBinomial,
     Noise,
+    Poisson,
     Regression,
     Seasonal,
     Structural,
+    StructuralSignal,
+    StudentT,
 )
 
 if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first used: a NumPyro program may need neither
     from . import datasets, diagnostics, plots
     from .data import BoxCox, Identity, Log
-    from .results import ConvergenceWarning, Filtered, Fitted, Forecast, PanelFit, Smoothed
+    from .results import ConvergenceWarning, Filtered, Fitted, Forecast, PanelFit, PathForecast, Smoothed
     from .verbs import (
         append,
         backtest,
@@ -75,17 +88,25 @@ __all__ = [
     "AbstractLinearEmission",
     "AbstractLinearGaussian",
     "AbstractMomentEmission",
+    "AbstractSignalEmission",
+    "AbstractSignalObservation",
     "AbstractStateSpace",
     "AutoRegressive",
+    "Bernoulli",
     "Binding",
+    "Binomial",
     "BoxCox",
     "Common",
     "ConvergenceWarning",
+    "CubatureKalman",
     "Cycle",
     "EmissionMatrices",
+    "ExtendedKalman",
     "Filtered",
     "Fitted",
     "Forecast",
+    "Gamma",
+    "GaussHermiteKalman",
     "Identity",
     "InitialLaw",
     "Intervention",
@@ -94,16 +115,25 @@ __all__ = [
     "LocalLevel",
     "LocalLinearTrend",
     "Log",
+    "LogVolatility",
     "MaximumLikelihood",
+    "NegativeBinomial",
     "Noise",
     "PanelFit",
+    "PathForecast",
+    "Poisson",
+    "PosteriorLinearisation",
     "Regression",
     "Seasonal",
+    "SignalMatrices",
     "Smoothed",
     "StateSpaceDistribution",
     "Step",
     "Structural",
+    "StructuralSignal",
+    "StudentT",
     "TransitionMatrices",
+    "UnscentedKalman",
     "append",
     "backtest",
     "datasets",

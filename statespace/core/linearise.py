@@ -216,7 +216,7 @@ class GaussHermite(AbstractPoints):
     order: int = eqx.field(static=True, default=3)
 
     def points(self, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """order ** n points."""
+        """Order ** n points."""
         if self.order**size > MOST_POINTS:
             raise ValueError(
                 f"order {self.order} in {size} dimensions makes {self.order}**{size} points, expected at most "

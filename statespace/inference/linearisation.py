@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..core import gaussian
-from ..core.belief import DiffuseGaussian, Gaussian
+from ..core.belief import DiffuseGaussian
 from ..core.linalg import matmul, quadratic, solve_unit_lower
 from ..core.linearise import AbstractRule, Affine, Lines, Taylor
 from ..core.scan import Hoisted, part

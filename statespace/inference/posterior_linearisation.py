@@ -132,7 +132,7 @@ class PosteriorLinearisation(AbstractMethod):
         return laws, along_laws(model, rule, steps, laws)
 
     def _correction(self, model: Any, observed: Observed, laws: Gaussian) -> Float[Array, " time"]:
-        """log E[p(y | x) / g(y | x)] of each stamp under its smoothed law."""
+        """Log E[p(y | x) / g(y | x)] of each stamp under its smoothed law."""
         if not isinstance(model, AbstractSignalEmission) or model.has_statistic:
             return jnp.zeros(len(observed.y), observed.y.dtype)
         xi, weights, _ = self.method.rule.points(1)

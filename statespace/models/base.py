@@ -12,6 +12,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 from numpyro.distributions import Distribution
 
@@ -84,6 +85,16 @@ class AbstractStateSpace(eqx.Module):
     def input_names(self) -> tuple[str, ...]:
         """The input columns that the model reads, in the order in which it reads them."""
         return ()
+
+    def outside(self, y: np.ndarray, inputs: np.ndarray | None) -> tuple[np.ndarray, str]:
+        """Which values (time, series), NaN where missing, the emission cannot make, and what it can, in words."""
+        del inputs
+        return np.zeros(y.shape, bool), ""
+
+    def in_signal_unit(self, y: np.ndarray, inputs: np.ndarray | None) -> np.ndarray:
+        """The values (time, series), NaN where missing, in the unit in which scales are measured."""
+        del inputs
+        return y
 
     def bind(self, binding: Any) -> "AbstractStateSpace":
         """The model tied to the data's columns and dates; by default there is nothing to tie."""

@@ -2,7 +2,7 @@
 
 from .filtered import AbstractFiltered, Filtered
 from .fitted import ConvergenceWarning, Fitted, Status
-from .forecast import Forecast
+from .forecast import Forecast, PathForecast
 from .labels import is_repeated, labelled_draws, labelled_paths, labelled_simulation, labelled_values
 from .panel import PanelFit
 from .priors import Priors
@@ -16,6 +16,7 @@ __all__ = [
     "Fitted",
     "Forecast",
     "PanelFit",
+    "PathForecast",
     "Priors",
     "Smoothed",
     "Status",

@@ -146,6 +146,43 @@ class Forecast:
         return xr.DataTree.from_dict(groups)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PathForecast(Forecast):
+    """Predictions that are known by their paths: counts, and what a nonlinear model makes.
+
+    Mean, standard deviation and quantiles are those of the draws, on the original scale: a quantile of counts is a
+    count. `mean_t` and `cov_t` are the moments of the draws on the model's scale.
+    """
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Means of the paths, (horizon, series)."""
+        return self._paths().mean(axis=0)
+
+    @property
+    def sd(self) -> NDArray[np.float64]:
+        """Standard deviations of the paths, (horizon, series)."""
+        return self._paths().std(axis=0)
+
+    def quantile(self, q: Any) -> NDArray[np.float64]:
+        """The smallest value that a share q of the paths does not exceed, (horizon, series).
+
+        Args:
+            q: A level, or a list of levels, which gives a leading axis.
+
+        Raises:
+            ValueError: If a level does not lie between 0 and 1.
+        """
+        if np.any(np.asarray(q) <= 0) or np.any(np.asarray(q) >= 1):
+            raise ValueError(f"a quantile level lies between 0 and 1, got {q}")
+        return np.quantile(self._paths(), q, axis=0, method="inverted_cdf")
+
+    def _paths(self) -> NDArray[np.float64]:
+        if self.draws is None:
+            raise ValueError("this forecast has no paths: ask for num_samples=")
+        return self.draws
+
+
 def _mixture_quantile(q: float, mean: NDArray[np.float64], sd: NDArray[np.float64]) -> float:
     """The q-th quantile of an equal mixture of normals, which lies between those of its parts."""
     parts = mean + sd * ndtri(q)
