@@ -122,7 +122,8 @@ def along_run(model: Any, rule: AbstractRule, steps: Step, filtered: Gaussian, e
         filtered: The run's filtered laws, stacked.
         emission: Its last linearisation of each stamp's emission.
     """
-    return _carrying(steps, _transitions(model, rule, steps, filtered, elsewhere=False), as_matrices(emission))
+    seen = None if isinstance(model, AbstractLinearEmission) else as_matrices(emission)
+    return _carrying(steps, _transitions(model, rule, steps, filtered, elsewhere=False), seen)
 
 
 def along_laws(model: Any, rule: AbstractRule, steps: Step, laws: Gaussian) -> Step:

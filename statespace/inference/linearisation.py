@@ -24,9 +24,9 @@ from ..core import gaussian
 from ..core.belief import DiffuseGaussian
 from ..core.linalg import matmul, quadratic, solve_unit_lower
 from ..core.linearise import AbstractRule, Affine, Lines, Taylor
-from ..core.scan import Hoisted, part
+from ..core.scan import Hoisted, at, depends, part
 from ..core.step import Step
-from ..models.base import AbstractLinearDynamics, AbstractLinearEmission, AbstractSignalEmission
+from ..models.base import AbstractLinearDynamics, AbstractLinearEmission, AbstractSignalEmission, EmissionMatrices
 from . import prediction
 from .kalman_filter import KalmanRecursion, Observation, decorrelated
 
@@ -60,9 +60,9 @@ class Linearisation(KalmanRecursion):
         self.model, self.rule, self.iterations, self.mask, self.root = model, rule, iterations, mask, False
         self.skip = 1 if peeled and len(steps) > 1 else 0
         self.linear = isinstance(model, AbstractLinearDynamics)
-        transition = self._transition if self.linear else lambda step: ()
+        transition = self._transition if self.linear else _transition_noise(model, steps)
         self.transition = Hoisted(transition, part(steps, self.skip, None))
-        self.emission = Hoisted(lambda step: _fixed(model, step), steps)
+        self.emission = Hoisted(_fixed_emission(model, steps), steps)
 
     def slots(self, steps: Step, y: Array) -> Slot:
         """Everything that varies, stacked over time; the first stamp's transition is never read."""
@@ -80,7 +80,8 @@ class Linearisation(KalmanRecursion):
         """The belief at this stamp before its observation."""
         if self.linear:
             return super().predict(belief, slot)
-        found = transition_about(self.model, self.rule, belief, slot.step, elsewhere=False)
+        noise = self.transition.merge(slot.transition)
+        found = transition_about(self.model, self.rule, belief, slot.step, elsewhere=False, noise=noise)
         return gaussian.predict(belief, lambda x: matmul(found.matrix, x), found.offset, found.cov)
 
     def linearised(self, about: Any, slot: Slot) -> Affine:
@@ -88,7 +89,8 @@ class Linearisation(KalmanRecursion):
         if isinstance(self.model, AbstractLinearEmission):
             return Affine(*self.emission.merge(slot.emission))
         if not isinstance(self.model, AbstractSignalEmission):
-            return emission_about(self.model, self.rule, about, slot.step, elsewhere=self.iterations > 1)
+            noise, elsewhere = self.emission.merge(slot.emission), self.iterations > 1
+            return emission_about(self.model, self.rule, about, slot.step, elsewhere=elsewhere, noise=noise)
         matrix, offset = self.emission.merge(slot.emission)
         lines = signal_lines(self.model, self.rule, matrix, offset, about, slot.step)
         if isinstance(about, DiffuseGaussian):
@@ -137,18 +139,30 @@ def observation(found: Affine, slot: Slot) -> Observation:
     return Observation(rows, variances, solve_unit_lower(lower, values), lower)
 
 
-def transition_about(model: Any, rule: AbstractRule, law: Any, step: Step, *, elsewhere: bool) -> Affine:
-    """Nonlinear dynamics into a stamp, made affine about a law of the state at the stamp before."""
+def transition_about(
+    model: Any, rule: AbstractRule, law: Any, step: Step, *, elsewhere: bool, noise: Array | None = None
+) -> Affine:
+    """Nonlinear dynamics into a stamp, made affine about a law of the state at the stamp before.
+
+    `noise` is their covariance where it is the same at every state.
+    """
 
     def moments(x: Array) -> tuple[Array, Array]:
-        return model.drift(x, step), quadratic(model.noise_factor(x, step))
+        return model.drift(x, step), quadratic(model.noise_factor(x, step)) if noise is None else noise
 
     return rule.affine(moments, law.mean, law.cov, elsewhere=elsewhere)
 
 
-def emission_about(model: Any, rule: AbstractRule, law: Any, step: Step, *, elsewhere: bool) -> Affine:
-    """An emission with moments, made affine about a law of the state."""
-    return rule.affine(lambda x: model.conditional_moments(x, step), law.mean, law.cov, elsewhere=elsewhere)
+def emission_about(
+    model: Any, rule: AbstractRule, law: Any, step: Step, *, elsewhere: bool, noise: Array | None = None
+) -> Affine:
+    """An emission with moments, made affine about a law of the state; `noise` as for the dynamics."""
+
+    def moments(x: Array) -> tuple[Array, Array]:
+        mean, cov = model.conditional_moments(x, step)
+        return mean, cov if noise is None else noise
+
+    return rule.affine(moments, law.mean, law.cov, elsewhere=elsewhere)
 
 
 def signal_lines(model: Any, rule: AbstractRule, matrix: Array, offset: Array, law: Any, step: Step) -> Lines:
@@ -172,12 +186,27 @@ def _signal_moments(model: Any, step: Step) -> Any:
     return lambda signal: model.signal_moments(signal, step)
 
 
-def _fixed(model: Any, step: Step) -> tuple[Array, ...]:
-    """What of the emission does not depend on a law: all of a linear one, or the matrices of the signal."""
+def _transition_noise(model: Any, steps: Step) -> Any:
+    """The function of the step that gives the noise covariance of nonlinear dynamics; None where it needs the state."""
+    return _unless_of_state(lambda x, step: quadratic(model.noise_factor(x, step)), model, steps)
+
+
+def _fixed_emission(model: Any, steps: Step) -> Any:
+    """The function of the step that gives what of the emission depends on no law: all of it where it is linear.
+
+    Else the matrices of the signal, or the noise covariance; None where that needs the state.
+    """
     if isinstance(model, AbstractLinearEmission):
-        parts = model.emission_matrices(step)
-        return parts.matrix, parts.offset, parts.scale**2 if parts.scale.ndim == 1 else quadratic(parts.scale)
+        return lambda step: _linear(model.emission_matrices(step))
     if isinstance(model, AbstractSignalEmission):
-        signal = model.signal_matrices(step)
-        return signal.matrix, signal.offset
-    return ()
+        return lambda step: (lambda signal: (signal.matrix, signal.offset))(model.signal_matrices(step))
+    return _unless_of_state(lambda x, step: model.conditional_moments(x, step)[1], model, steps)
+
+
+def _unless_of_state(function: Any, model: Any, steps: Step) -> Any:
+    x = jnp.zeros(len(model.state_names))
+    return (lambda step: None) if depends(function, x, at(steps, 0)) else lambda step: function(x, step)
+
+
+def _linear(parts: EmissionMatrices) -> tuple[Array, Array, Array]:
+    return parts.matrix, parts.offset, parts.scale**2 if parts.scale.ndim == 1 else quadratic(parts.scale)

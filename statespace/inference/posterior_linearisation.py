@@ -31,6 +31,8 @@ from .reports import FilterArrays, ForecastArrays, SmootherArrays
 from .simulation_smoother import sample_paths
 from .smoother import smooth
 
+_DIFFERENTIATED = 2  # rounds through which derivatives go
+
 
 class PosteriorLinearisation(AbstractMethod):
     """The iterated posterior-linearisation smoother.
@@ -117,19 +119,27 @@ class PosteriorLinearisation(AbstractMethod):
         return self.method.forecasts_by_paths(model)
 
     def _iterated(self, model: Any, observed: Observed, plan: Plan) -> tuple[Gaussian, Step]:
-        """The smoothed laws after the last round, and the stamps that carry the linearisation about them."""
-        rule, steps = self.method.rule, observed.steps
+        """The smoothed laws after the last round, and the stamps that carry the linearisation about them.
 
-        def smoothed(along: Step) -> Gaussian:
-            found = smooth(affine_run(model, observed, along))
-            return Gaussian(found.mean, found.cov)
+        Derivatives go through the last rounds only: near its end each round of Newton's search forgets where it
+        started from, so the derivative of the end is that of these rounds.
+        """
+        rule, steps, late = self.method.rule, observed.steps, min(self.iterations, _DIFFERENTIATED)
 
-        def body(laws: Gaussian, _: Any) -> tuple[Gaussian, None]:
-            return smoothed(along_laws(model, rule, steps, laws)), None
+        def rounds(model: Any, start: tuple[Gaussian, Step], count: int) -> tuple[Gaussian, Step]:
+            def body(carry: tuple[Gaussian, Step], _: Any) -> tuple[tuple[Gaussian, Step], None]:
+                found = smooth(affine_run(model, observed, carry[1]))
+                laws = Gaussian(found.mean, found.cov)
+                return (laws, along_laws(model, rule, steps, laws)), None
 
-        first = smoothed(self.method.along(model, observed, plan))
-        laws, _ = jax.lax.scan(body, first, None, length=self.iterations - 1)
-        return laws, along_laws(model, rule, steps, laws)
+            return jax.lax.scan(body, start, None, length=count)[0]
+
+        early = self.iterations - late
+        held = _without_derivative(model) if early else model
+        size, dtype = len(model.state_names), observed.y.dtype
+        blank = Gaussian(jnp.zeros((len(steps), size), dtype), jnp.zeros((len(steps), size, size), dtype))
+        found = blank, self.method.along(held, observed, plan)
+        return rounds(model, rounds(held, found, early) if early else found, late)
 
     def _correction(self, model: Any, observed: Observed, laws: Gaussian) -> Float[Array, " time"]:
         """Log E[p(y | x) / g(y | x)] of each stamp under its smoothed law."""
@@ -152,6 +162,10 @@ class PosteriorLinearisation(AbstractMethod):
             return jnp.sum(jnp.where(mask, found, 0.0))
 
         return jax.vmap(one)(laws, observed.steps, observed.y, observed.mask)
+
+
+def _without_derivative(model: Any) -> Any:
+    return jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, model)
 
 
 def _affine_terms(model: Any, observed: Observed, steps: Step, plan: Plan) -> Float[Array, " time"]:

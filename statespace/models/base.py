@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 from numpyro.distributions import Distribution
 
+from ..core.linalg import semidefinite_factor
 from ..core.normal import FactorNormal
 from ..core.step import Step
 from .initial import InitialLaw
@@ -149,13 +150,21 @@ class AbstractLinearDynamics(AbstractGaussianDynamics):
 
 
 class AbstractMomentEmission(AbstractStateSpace):
-    """Emissions whose conditional mean and covariance are known functions of the state."""
+    """Emissions whose conditional mean and covariance are known functions of the state.
+
+    Their law is the normal one with these moments unless a subclass gives its own `emission`.
+    """
 
     @abc.abstractmethod
     def conditional_moments(
         self, x: Float[Array, " state"], step: Step
     ) -> tuple[Float[Array, " series"], Float[Array, "series series"]]:
         """Mean and covariance of the observation, given the state."""
+
+    def emission(self, x: Float[Array, " state"], step: Step) -> Distribution:
+        """The law of the observation at `step`, given the state there."""
+        mean, cov = self.conditional_moments(x, step)
+        return FactorNormal(mean, semidefinite_factor(cov))
 
 
 class SignalMatrices(eqx.Module):
