@@ -123,7 +123,7 @@ def along_run(model: Any, rule: AbstractRule, steps: Step, filtered: Gaussian, e
         emission: Its last linearisation of each stamp's emission.
     """
     seen = None if isinstance(model, AbstractLinearEmission) else as_matrices(emission)
-    return _carrying(steps, _transitions(model, rule, steps, filtered, elsewhere=False), seen)
+    return _carrying(steps, _transitions(model, rule, steps, filtered), seen)
 
 
 def along_laws(model: Any, rule: AbstractRule, steps: Step, laws: Gaussian) -> Step:
@@ -140,17 +140,17 @@ def along_laws(model: Any, rule: AbstractRule, steps: Step, laws: Gaussian) -> S
         emission = None
     else:
         emission = as_matrices(jax.vmap(one)(laws, steps))
-    return _carrying(steps, _transitions(model, rule, steps, laws, elsewhere=True), emission)
+    return _carrying(steps, _transitions(model, rule, steps, laws), emission)
 
 
-def _transitions(model: Any, rule: AbstractRule, steps: Step, laws: Gaussian, *, elsewhere: bool) -> Affine | None:
+def _transitions(model: Any, rule: AbstractRule, steps: Step, laws: Gaussian) -> Affine | None:
     """The dynamics into each stamp about the law before it; the first stamp's is never used."""
     if isinstance(model, AbstractLinearDynamics):
         return None
     before, later = part(laws, 0, -1), part(steps, 1, None)
 
     def one(law: Gaussian, step: Step) -> Affine:
-        return transition_about(model, rule, law, step, elsewhere=elsewhere)
+        return transition_about(model, rule, law, step, elsewhere=True)
 
     found = jax.vmap(one)(before, later)
     return jax.tree.map(lambda leaf: jnp.concatenate([jnp.zeros_like(leaf[:1]), leaf]), found)

@@ -55,6 +55,7 @@ class Linearisation(KalmanRecursion):
     """Predict and update of one model on one set of stamps, keeping what the log-likelihood needs."""
 
     stable = False
+    elsewhere = False  # whether a smoother will use the linearisations under other laws
 
     def __init__(self, model: Any, rule: AbstractRule, steps: Step, *, iterations: int, peeled: bool, mask: Any):
         self.model, self.rule, self.iterations, self.mask, self.root = model, rule, iterations, mask, False
@@ -89,7 +90,7 @@ class Linearisation(KalmanRecursion):
         if isinstance(self.model, AbstractLinearEmission):
             return Affine(*self.emission.merge(slot.emission))
         if not isinstance(self.model, AbstractSignalEmission):
-            noise, elsewhere = self.emission.merge(slot.emission), self.iterations > 1
+            noise, elsewhere = self.emission.merge(slot.emission), self.elsewhere or self.iterations > 1
             return emission_about(self.model, self.rule, about, slot.step, elsewhere=elsewhere, noise=noise)
         matrix, offset = self.emission.merge(slot.emission)
         lines = signal_lines(self.model, self.rule, matrix, offset, about, slot.step)
@@ -117,7 +118,7 @@ class Linearisation(KalmanRecursion):
 class FullLinearisation(Linearisation):
     """The recursion that keeps beliefs, elements, the last linearisation and the predicted observation."""
 
-    stable = True
+    stable = elsewhere = True
 
     def update(self, belief: Any, slot: Slot) -> tuple[Any, Any]:
         """Condition on the slot's elements; keep everything."""
