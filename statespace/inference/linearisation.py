@@ -45,7 +45,7 @@ class Slot(NamedTuple):
 
     step: Step
     values: Float[Array, " series"]
-    working: Float[Array, " series"] | None
+    working: Any
     mask: Any
     transition: list[Any]
     emission: list[Any]
@@ -80,7 +80,7 @@ class Linearisation(KalmanRecursion):
     def predict(self, belief: Any, slot: Slot) -> Any:
         """The belief at this stamp before its observation."""
         if self.linear:
-            return super().predict(belief, slot)
+            return super().predict(belief, slot)  # pyright: ignore[reportArgumentType]  it reads what both slots have
         noise = self.transition.merge(slot.transition)
         found = transition_about(self.model, self.rule, belief, slot.step, elsewhere=False, noise=noise)
         return gaussian.predict(belief, lambda x: matmul(found.matrix, x), found.offset, found.cov)

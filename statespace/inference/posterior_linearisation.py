@@ -161,7 +161,7 @@ class PosteriorLinearisation(AbstractMethod):
             found = logsumexp(ratios, axis=0, b=jnp.asarray(weights, mean.dtype)[:, None])
             return jnp.sum(jnp.where(mask, found, 0.0))
 
-        return jax.vmap(one)(laws, observed.steps, observed.y, observed.mask)
+        return jnp.asarray(jax.vmap(one)(laws, observed.steps, observed.y, observed.mask))
 
 
 def _without_derivative(model: Any) -> Any:

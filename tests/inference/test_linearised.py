@@ -73,9 +73,13 @@ def varying():
     )  # fmt: skip
 
 
+def autoregression(noise):
+    return ss.LinearGaussian(COMPANION, [[0.8], [0], [0]], [[1, 0.3, 0]], [noise], [1, -1, 0.5], np.eye(3))
+
+
 LINEAR = {
-    "rank-one Q": lambda: ss.LinearGaussian(COMPANION, [[0.8], [0], [0]], [[1, 0.3, 0]], [0.7], [1, -1, 0.5], np.eye(3)),
-    "R = 0": lambda: ss.LinearGaussian(COMPANION, [[0.8], [0], [0]], [[1, 0.3, 0]], [0.0], [1, -1, 0.5], np.eye(3)),
+    "rank-one Q": lambda: autoregression(0.7),
+    "R = 0": lambda: autoregression(0.0),
     "varying, two series": varying,
 }  # fmt: skip
 

@@ -30,4 +30,4 @@ def as_sum(*terms: Any) -> AbstractStructural:
         raise ValueError("exactly one term observes, but a second Noise() (or other observing term) was added")
     found = observing[0] if observing else None
     kind = StructuralSignal if isinstance(found, AbstractSignalObservation) else Structural
-    return kind(tuple(components), found)  # pyright: ignore[reportArgumentType]  the kind is that of the term
+    return kind(tuple(components), found)  # pyright: ignore[reportArgumentType, reportCallIssue]  by the term's kind
