@@ -82,8 +82,9 @@ class AbstractLinearised(AbstractMethod):
         mean, cov, predicted_mean, predicted_cov, residuals, terms, diffuse = join(*[report(p[0]) for p in parts])
         seen = join(*[p[2] for p in parts])
         terms = (terms + log_jacobian(model, observed)).at[0].add(constant)
-        before, counted = (predicted_mean, predicted_cov), jnp.sum(diffuse)
-        return FilterArrays(mean, cov, *before, seen[0], seen[1], residuals, terms, run[0], counted)
+        return FilterArrays(
+            mean, cov, predicted_mean, predicted_cov, seen[0], seen[1], residuals, terms, run[0], jnp.sum(diffuse)
+        )
 
     def smooth(self, model: Any, observed: Observed, plan: Plan, key: Any = None) -> SmootherArrays:
         """The exact smoother of the model as the filter linearised it."""

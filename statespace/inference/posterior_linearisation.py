@@ -155,7 +155,7 @@ class PosteriorLinearisation(AbstractMethod):
             def ratio(s: Array) -> Array:
                 error = y - lines.slope * s - lines.offset
                 normal = -0.5 * (LOG_2PI + jnp.log(lines.variance) + error**2 / lines.variance)
-                return model.signal_law(s, step).log_prob(y) - normal
+                return jnp.asarray(model.signal_law(s, step).log_prob(y)) - normal
 
             ratios = jax.vmap(ratio)(mean + safe_sqrt(variance) * jnp.asarray(xi, mean.dtype))
             found = logsumexp(ratios, axis=0, b=jnp.asarray(weights, mean.dtype)[:, None])

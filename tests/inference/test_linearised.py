@@ -88,8 +88,15 @@ def close(a, b, tolerance=1e-9):
     np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("method", METHODS, ids=str)
-@pytest.mark.parametrize("name", LINEAR)
+def grid():
+    """Every method on exact observations, two on two series; the others run with the long studies."""
+    for name in LINEAR:
+        for i, method in enumerate(METHODS):
+            often = name == "R = 0" or (name == "varying, two series" and i in (0, 3))
+            yield pytest.param(name, method, marks=() if often else pytest.mark.slow, id=f"{name}, {method}")
+
+
+@pytest.mark.parametrize(("name", "method"), grid())
 def test_a_linear_model_is_treated_exactly(name, method):
     model = LINEAR[name]()
     y = np.random.default_rng(2).normal(size=(T, model.num_series)).cumsum(axis=0)

@@ -156,7 +156,8 @@ class Binomial(AbstractSignalObservation):
 
     def law(self, signal: Float[Array, " series"], step: Step) -> Distribution:
         """Binomial laws."""
-        return dist.BinomialLogits(signal, jnp.broadcast_to(jnp.asarray(self.trials.at(step)), signal.shape))
+        trials = jnp.round(jnp.asarray(self.trials.at(step))).astype(int)  # NumPyro draws by indexing with it
+        return dist.BinomialLogits(signal, jnp.broadcast_to(trials, signal.shape))
 
     def moments(
         self, signal: Float[Array, " series"], step: Step
