@@ -92,7 +92,7 @@ class Column(eqx.Module):
 
     def at(self, step: Step) -> Any:
         """Its value at a stamp."""
-        return self.over(step.inputs)
+        return self.over(step.inputs) if self.names else self.value
 
     def over(self, inputs: Any) -> Any:
         """Its value in one or many rows of inputs, with an axis for the series."""
