@@ -13,9 +13,11 @@ from .inference.discrete import ForwardBackward
 from .inference.distribution import StateSpaceDistribution
 from .inference.em import EM
 from .inference.kalman import Kalman
+from .inference.linearised import CubatureKalman, ExtendedKalman, GaussHermiteKalman, UnscentedKalman
 from .inference.maximum_likelihood import MAP, MaximumLikelihood
 from .inference.nuts import NUTS
 from .inference.particle import AuxiliaryFilter, BootstrapFilter, GuidedFilter
+from .inference.posterior_linearisation import PosteriorLinearisation
 from .late import load as __getattr__  # noqa: F401
 from .late import names as __dir__  # noqa: F401
 from .models.base import (
@@ -24,8 +26,10 @@ from .models.base import (
     AbstractLinearEmission,
     AbstractLinearGaussian,
     AbstractMomentEmission,
+    AbstractSignalEmission,
     AbstractStateSpace,
     EmissionMatrices,
+    SignalMatrices,
     TransitionMatrices,
 )
 from .models.discrete import AbstractDiscreteDynamics, HiddenMarkov
@@ -34,17 +38,26 @@ from .models.initial import InitialLaw
 from .models.linear import LinearGaussian
 from .models.structural import (
     AbstractComponent,
+    AbstractSignalObservation,
     AutoRegressive,
+    Bernoulli,
     Binding,
+    Binomial,
     Common,
     Cycle,
+    Gamma,
     Intervention,
     LocalLevel,
     LocalLinearTrend,
+    LogVolatility,
+    NegativeBinomial,
     Noise,
+    Poisson,
     Regression,
     Seasonal,
     Structural,
+    StructuralSignal,
+    StudentT,
 )
 
 if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first used: a NumPyro program may need neither
@@ -60,6 +73,7 @@ if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first use
         Forecast,
         PanelFit,
         ParticleFiltered,
+        PathForecast,
         Smoothed,
     )
     from .verbs import (
@@ -94,23 +108,31 @@ __all__ = [
     "AbstractLinearEmission",
     "AbstractLinearGaussian",
     "AbstractMomentEmission",
+    "AbstractSignalEmission",
+    "AbstractSignalObservation",
     "AbstractStateSpace",
     "AutoRegressive",
     "AuxiliaryFilter",
+    "Bernoulli",
     "Binding",
+    "Binomial",
     "BootstrapFilter",
     "BoxCox",
     "Common",
     "ConvergenceWarning",
+    "CubatureKalman",
     "Cycle",
     "DegeneracyWarning",
     "DiscreteFiltered",
     "DiscreteSmoothed",
     "EmissionMatrices",
+    "ExtendedKalman",
     "Filtered",
     "Fitted",
     "Forecast",
     "ForwardBackward",
+    "Gamma",
+    "GaussHermiteKalman",
     "GuidedFilter",
     "HiddenMarkov",
     "Identity",
@@ -121,19 +143,28 @@ __all__ = [
     "LocalLevel",
     "LocalLinearTrend",
     "Log",
+    "LogVolatility",
     "MaximumLikelihood",
+    "NegativeBinomial",
     "Noise",
     "NonlinearGaussian",
     "PanelFit",
     "ParticleFiltered",
+    "PathForecast",
+    "Poisson",
+    "PosteriorLinearisation",
     "Regression",
     "Seasonal",
+    "SignalMatrices",
     "Smoothed",
     "StateSpace",
     "StateSpaceDistribution",
     "Step",
     "Structural",
+    "StructuralSignal",
+    "StudentT",
     "TransitionMatrices",
+    "UnscentedKalman",
     "append",
     "backtest",
     "datasets",

@@ -55,7 +55,7 @@ def _data() -> tuple[pd.Series, pd.DataFrame]:
     return data["drivers"], data.assign(log_petrol=petrol - petrol.mean())[_INPUTS]  # pyright: ignore[reportReturnType]
 
 
-def _model() -> ss.Structural:
+def _model() -> ss.AbstractStateSpace:
     # N(0, 1) for an elasticity and for the logarithm of a ratio says little; without it the law, whose column is
     # zero for 169 months, would keep the diffuse phase (a slower recursion) open for as long
     prior = ss.InitialLaw.gaussian([0.0, 0.0], [1.0, 1.0])

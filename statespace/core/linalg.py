@@ -67,6 +67,34 @@ def solve_unit_lower(lower: Float[Array, "p p"], b: Float[Array, "p *m"]) -> Flo
     return jnp.stack(rows)
 
 
+def semidefinite_factor(a: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    """The lower triangular L with L L' = a for a positive semidefinite matrix, singular or not (inside loops).
+
+    A direction without variance leaves a zero column, and derivatives stay finite there. Rows are scaled to unit
+    variance first, so that states of very different sizes are judged alike.
+    """
+    size = safe_sqrt(jnp.sum(jnp.where(jnp.eye(a.shape[0], dtype=bool), a, 0.0), axis=1))
+    unit = jnp.where(size > 0, 1.0 / jnp.where(size > 0, size, 1.0), 0.0)
+    lower, pivots = unit_ldl(a * unit[:, None] * unit[None])
+    return size[:, None] * lower * safe_sqrt(pivots)[None]
+
+
+def solve_lower_right(b: Float[Array, "p n"], lower: Float[Array, "n n"]) -> Float[Array, "p n"]:
+    """Solve X lower = b for X; a zero column of `lower` gives a zero column of X."""
+    columns: list[Array] = []
+    size = lower.shape[0]
+    for j in reversed(range(size)):
+        rest = b[:, j] - sum(column * lower[size - 1 - k, j] for k, column in enumerate(columns))
+        pivot = lower[j, j]
+        columns.append(jnp.where(pivot > 0, rest / jnp.where(pivot > 0, pivot, 1.0), 0.0))
+    return jnp.stack(columns[::-1], axis=1)
+
+
+def safe_sqrt(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The square root, 0 with a zero derivative at zero; NaN below."""
+    return jnp.where(x == 0, 0.0, jnp.sqrt(jnp.where(x == 0, 1.0, x)))
+
+
 def psd_factor(a: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
     """A factor B with B B' = a for a positive semidefinite matrix, singular or not (outside loops)."""
     values, vectors = jnp.linalg.eigh(symmetrise(a))

@@ -131,9 +131,21 @@ class Hoisted:
         return jax.tree.unflatten(self.treedef, leaves)
 
 
+def depends(function: Callable[..., Any], *args: Any) -> bool:
+    """Whether any output of a function depends on its first argument (and is not only made beside it)."""
+    jaxpr = jax.make_jaxpr(function)(*args).jaxpr
+    count = len(jax.tree.leaves(args[0]))
+    return any(_reached(jaxpr, jaxpr.invars[:count]))
+
+
 def _depends(jaxpr: Any) -> list[bool]:
     """Which outputs of a jaxpr depend on its inputs."""
-    reached = set(jaxpr.invars)
+    return _reached(jaxpr, jaxpr.invars)
+
+
+def _reached(jaxpr: Any, inputs: Any) -> list[bool]:
+    """Which outputs of a jaxpr depend on some of its inputs."""
+    reached = set(inputs)
     for equation in jaxpr.eqns:
         if any(not isinstance(v, Literal) and v in reached for v in equation.invars):
             reached.update(equation.outvars)

@@ -55,14 +55,16 @@ def log_likelihood_arrays(problem: Problem, draws: dict[str, Array], key: Any = 
 
 @eqx.filter_jit
 def forecast_arrays(
-    problem: Problem, draws: dict[str, Array], steps: Step, keys: Array, num_paths: int
+    problem: Problem, draws: dict[str, Array], steps: Step, keys: Array, num_paths: int, belief: Any = None
 ) -> ForecastArrays:
-    """Forecasts for many draws of the parameters, one after another."""
+    """Forecasts for many draws of the parameters, one after another; from a belief, or one that is filtered."""
 
     def one(xs):
         values, key = xs
         model, method = problem.at(values), problem.method
-        last = method.filter(model, problem.observed, problem.plan, key=jax.random.fold_in(key, 1)).last
+        last = belief
+        if belief is None:
+            last = method.filter(model, problem.observed, problem.plan, key=jax.random.fold_in(key, 1)).last
         return method.forecast(model, last, steps, num_paths, key)
 
     return jax.lax.map(one, (draws, keys))

@@ -1,6 +1,6 @@
 """Exact inference on discrete states, as a method of the verbs."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -81,7 +81,6 @@ class ForwardBackward(AbstractMethod):
     Transactions on Signal Processing 69, for the parallel form.
     """
 
-    normal: ClassVar[bool] = False
     parallel: bool = eqx.field(default=False, static=True)
 
     def lacks(self, model: Any) -> str:

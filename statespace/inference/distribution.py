@@ -10,7 +10,7 @@ from numpyro.distributions import Distribution, constraints
 
 from ..core.parameters import batch_shape, is_traced, parameters, replace, unknown
 from ..core.step import Step
-from ..models.structural import Structural
+from ..models.structural import AbstractStructural
 from .exact import exact_method
 from .kalman import Kalman
 from .method import AbstractMethod, Observed, Plan, teacher_forced
@@ -128,7 +128,7 @@ def plan_of(method: AbstractMethod, model: Any, mask: Any, steps: Step) -> Plan:
 
     For a sum of components the length does not depend on the parameters' values, so stand-ins serve.
     """
-    if not isinstance(model, Structural) or is_traced(mask) or any(map(is_traced, jax.tree.leaves(steps))):
+    if not isinstance(model, AbstractStructural) or is_traced(mask) or any(map(is_traced, jax.tree.leaves(steps))):
         return Plan(None)
     with jax.ensure_compile_time_eval():
         found = parameters(model).items()

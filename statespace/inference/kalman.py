@@ -70,7 +70,7 @@ class Kalman(AbstractMethod):
         del key
         _, _, run = self._run(model, observed, plan, belief)
         parts = [part for part in (run.diffuse_part, run.proper_part) if part is not None]
-        mean, cov, predicted_mean, predicted_cov, residuals, terms, diffuse = join(*map(_report, parts))
+        mean, cov, predicted_mean, predicted_cov, residuals, terms, diffuse = join(*map(report, parts))
         before = len(parts[0][0].mean)
         spans = [observed.steps[:before], observed.steps[before:]]
         observe = jax.vmap(lambda belief, step: prediction.observation_moments(model, belief, step))
@@ -116,6 +116,11 @@ class Kalman(AbstractMethod):
         _, paths = prediction.sample_future(model, belief, steps, num_paths, key)
         return ForecastArrays(moments, *components, paths)
 
+    def forecasts_by_paths(self, model: Any) -> bool:
+        """Never: they are normal."""
+        del model
+        return False
+
     def pointwise(self, model: Any, observed: Observed, plan: Plan, reported: tuple[int, ...], key: Any) -> DrawArrays:
         """One-step and exact leave-one-out densities, and a draw of the constant states."""
         _, _, run = self._run(model, observed, plan)
@@ -137,7 +142,8 @@ class Kalman(AbstractMethod):
         return augmented_filter(model, y, mask, steps, complete=observed.complete, form=self.form)
 
 
-def _report(part: Any) -> tuple[Array, ...]:
+def report(part: Any) -> tuple[Array, ...]:
+    """Filtered and predicted moments, residuals, terms and flags of a stretch of (predicted, filtered, elements)."""
     predicted, filtered, e = part
     present = jnp.ones(e.variance.shape, bool) if e.present is None else e.present
     diffuse = jnp.zeros(e.variance.shape, bool) if e.diffuse is None else e.diffuse

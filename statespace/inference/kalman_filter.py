@@ -50,6 +50,13 @@ class Slot(NamedTuple):
     emission: list[Any]
 
 
+def decorrelated(matrix: Array, cov: Array, mask: Array | None) -> tuple[Array, Array, Array]:
+    """Rows, variances and unit lower triangular factor that make the noise of the present elements independent."""
+    lower, variances = unit_ldl(cov if mask is None else mask_matrix(cov, mask))
+    rows = matrix if mask is None else jnp.where(mask[:, None], matrix, 0.0)
+    return solve_unit_lower(lower, rows), variances, lower
+
+
 class KalmanRecursion:
     """Predict and update of one model on one set of stamps, with all that is constant computed ahead."""
 
@@ -85,10 +92,7 @@ class KalmanRecursion:
         parts: EmissionMatrices = self.model.emission_matrices(step)
         if parts.scale.ndim == 1:
             return parts.offset, parts.matrix, parts.scale**2, None
-        cov = quadratic(parts.scale)
-        lower, variances = unit_ldl(cov if mask is None else mask_matrix(cov, mask))
-        rows = parts.matrix if mask is None else jnp.where(mask[:, None], parts.matrix, 0.0)
-        return parts.offset, solve_unit_lower(lower, rows), variances, lower
+        return parts.offset, *decorrelated(parts.matrix, quadratic(parts.scale), mask)
 
     def slots(self, steps: Step, y: Array) -> Slot:
         """Everything that varies, stacked over time; the first stamp's transition is never read."""
@@ -125,7 +129,10 @@ class KalmanRecursion:
 
     def update(self, belief: Any, slot: Slot) -> tuple[Any, Element]:
         """Condition on the slot's elements one after another."""
-        seen = self.observation(slot)
+        return self.condition(belief, self.observation(slot), slot)
+
+    def condition(self, belief: Any, seen: Observation, slot: Slot) -> tuple[Any, Element]:
+        """The belief given a decorrelated observation, and what each element did."""
         diffuse = not isinstance(belief, Gaussian)
         step: Callable[..., tuple[Any, Element]] = (
             gaussian.update_element_diffuse if diffuse else gaussian.update_element

@@ -63,7 +63,6 @@ class AbstractMethod(eqx.Module):
     """
 
     random: ClassVar[bool] = False  # whether it draws numbers, and so needs a key
-    normal: ClassVar[bool] = True  # whether its forecasts are normal laws, so that moments give their quantiles
     differentiable: ClassVar[bool] = True  # whether its log-likelihood is a smooth function of the parameters
 
     @abc.abstractmethod
@@ -106,6 +105,11 @@ class AbstractMethod(eqx.Module):
     def forecast(self, model: Any, belief: Any, steps: Step, num_paths: int, key: Any) -> ForecastArrays:
         """Future states and observations from the last belief: by default through paths of the model."""
         return sampled_forecast(model, belief, steps, num_paths, key)
+
+    def forecasts_by_paths(self, model: Any) -> bool:
+        """Whether its forecasts of a model are those of paths, and not normal laws."""
+        del model
+        return True
 
     def pointwise(self, model: Any, observed: Observed, plan: Plan, reported: tuple[int, ...], key: Any) -> DrawArrays:
         """The densities of each stamp, and a draw of the constant states at positions `reported`."""

@@ -59,18 +59,28 @@ def predict_moments(model: AbstractLinearGaussian, belief: Gaussian, steps: Step
 def observation_moments(
     model: AbstractLinearGaussian, belief: Gaussian | DiffuseGaussian, step: Step
 ) -> tuple[Array, Array]:
-    """Mean and covariance of the observation at a stamp, given the belief about the state there.
+    """Mean and covariance of the observation at a stamp, given the belief about the state there."""
+    parts = model.emission_matrices(step)
+    factor = noise_matrix(parts.scale)
+    return affine_moments(parts.matrix, parts.offset, factor @ factor.T, belief)
+
+
+def affine_moments(
+    matrix: Float[Array, "series state"],
+    offset: Float[Array, " series"],
+    noise: Float[Array, "series series"],
+    belief: Gaussian | DiffuseGaussian,
+) -> tuple[Array, Array]:
+    """Mean and covariance of matrix x + offset + noise.
 
     An element that a diffuse direction enters has no mean and an infinite variance.
     """
-    parts = model.emission_matrices(step)
-    factor = noise_matrix(parts.scale)
-    mean = parts.matrix @ belief.mean + parts.offset
-    cov = parts.matrix @ belief.cov @ parts.matrix.T + factor @ factor.T
+    mean = matrix @ belief.mean + offset
+    cov = matrix @ belief.cov @ matrix.T + noise
     if not isinstance(belief, DiffuseGaussian):
         return mean, cov
-    loading = jnp.sum((parts.matrix @ belief.factor) ** 2, axis=1)
-    open_ = (belief.remaining > 0) & (loading > negligible(belief.cov) * (parts.matrix**2 @ belief.magnitude))
+    loading = jnp.sum((matrix @ belief.factor) ** 2, axis=1)
+    open_ = (belief.remaining > 0) & (loading > negligible(belief.cov) * (matrix**2 @ belief.magnitude))
     cov = jnp.where(open_[:, None] | open_[None], jnp.nan, cov)
     return jnp.where(open_, jnp.nan, mean), jnp.where(jnp.diag(open_), jnp.inf, cov)
 

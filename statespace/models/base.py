@@ -2,6 +2,7 @@
 
     dynamics:  any  >  Gaussian            >  linear-Gaussian
     emission:  any  >  with moments        >  linear-Gaussian
+                                           >  a function of a linear signal
 
 A method asks for a rung of each; a model may stand high on one and low on the other.
 """
@@ -11,9 +12,11 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 from numpyro.distributions import Distribution
 
+from ..core.linalg import semidefinite_factor
 from ..core.normal import FactorNormal
 from ..core.step import Step
 from .initial import InitialLaw
@@ -94,6 +97,16 @@ class AbstractStateSpace(eqx.Module):
         """The observation before the first stamp, for a model that reads it; NaN where there is none."""
         return jnp.full((self.num_series,), jnp.nan)
 
+    def outside(self, y: np.ndarray, inputs: np.ndarray | None) -> tuple[np.ndarray, str]:
+        """Which values (time, series), NaN where missing, the emission cannot make, and what it can, in words."""
+        del inputs
+        return np.zeros(y.shape, bool), ""
+
+    def in_signal_unit(self, y: np.ndarray, inputs: np.ndarray | None) -> np.ndarray:
+        """The values (time, series), NaN where missing, in the unit in which scales are measured."""
+        del inputs
+        return y
+
     def bind(self, binding: Any) -> "AbstractStateSpace":
         """The model tied to the data's columns and dates; by default there is nothing to tie."""
         del binding
@@ -147,13 +160,85 @@ class AbstractLinearDynamics(AbstractGaussianDynamics):
 
 
 class AbstractMomentEmission(AbstractStateSpace):
-    """Emissions whose conditional mean and covariance are known functions of the state."""
+    """Emissions whose conditional mean and covariance are known functions of the state.
+
+    Their law is the normal one with these moments unless a subclass gives its own `emission`.
+    """
 
     @abc.abstractmethod
     def conditional_moments(
         self, x: Float[Array, " state"], step: Step
     ) -> tuple[Float[Array, " series"], Float[Array, "series series"]]:
         """Mean and covariance of the observation, given the state."""
+
+    def emission(self, x: Float[Array, " state"], step: Step) -> Distribution:
+        """The law of the observation at `step`, given the state there."""
+        mean, cov = self.conditional_moments(x, step)
+        return FactorNormal(mean, semidefinite_factor(cov))
+
+
+class SignalMatrices(eqx.Module):
+    """A linear signal of the state: signal = matrix x + offset.
+
+    Attributes:
+        matrix: Shape (series, state).
+        offset: Shape (series,).
+    """
+
+    matrix: Float[Array, "series state"]
+    offset: Float[Array, " series"]
+
+
+class AbstractSignalEmission(AbstractMomentEmission):
+    """Emissions in which each element has a law of its own, given its own element of a linear signal.
+
+        signal = H x + d,      y_i ~ p(. | signal_i), independent given the signal
+
+    A method that works with moments does so for the statistic z(y): y itself unless a subclass says otherwise.
+    """
+
+    @abc.abstractmethod
+    def signal_matrices(self, step: Step) -> SignalMatrices:
+        """Matrix and offset of the signal at `step`."""
+
+    @abc.abstractmethod
+    def signal_law(self, signal: Float[Array, " series"], step: Step) -> Distribution:
+        """The laws of the elements given theirs of the signal, as a batch of shape (series,)."""
+
+    @abc.abstractmethod
+    def working_signal(self, y: Float[Array, " series"], step: Step) -> Float[Array, " series"]:
+        """The signal that each observation suggests by itself (the link at a value inside its support)."""
+
+    @property
+    def has_statistic(self) -> bool:
+        """Whether the statistic is another than the observation itself."""
+        return False
+
+    def statistic(
+        self, y: Float[Array, " series"], step: Step
+    ) -> tuple[Float[Array, " series"], Float[Array, " series"]]:
+        """The statistic z of each observation, and log |dz/dy|."""
+        del step
+        return y, jnp.zeros_like(y)
+
+    def signal_moments(
+        self, signal: Float[Array, " series"], step: Step
+    ) -> tuple[Float[Array, " series"], Float[Array, " series"]]:
+        """Mean and variance of each statistic given the signal."""
+        law: Any = self.signal_law(signal, step)
+        return law.mean, law.variance
+
+    def conditional_moments(
+        self, x: Float[Array, " state"], step: Step
+    ) -> tuple[Float[Array, " series"], Float[Array, "series series"]]:
+        """Mean and covariance of the observation, given the state."""
+        law: Any = self.emission(x, step)
+        return law.mean, jnp.diag(law.variance)
+
+    def emission(self, x: Float[Array, " state"], step: Step) -> Distribution:
+        """The law of the observation at `step`, given the state there."""
+        parts = self.signal_matrices(step)
+        return self.signal_law(parts.matrix @ x + parts.offset, step).to_event(1)
 
 
 class AbstractLinearEmission(AbstractMomentEmission):

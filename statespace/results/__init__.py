@@ -3,7 +3,7 @@
 from .discrete import DiscreteFiltered, DiscreteSmoothed, labelled_numbers
 from .filtered import AbstractFiltered, Filtered
 from .fitted import ConvergenceWarning, Fitted, Status
-from .forecast import Forecast
+from .forecast import Forecast, PathForecast
 from .labels import is_repeated, labelled_draws, labelled_paths, labelled_simulation, labelled_values
 from .panel import PanelFit
 from .particles import DegeneracyWarning, ParticleFiltered
@@ -22,6 +22,7 @@ __all__ = [
     "Forecast",
     "PanelFit",
     "ParticleFiltered",
+    "PathForecast",
     "Priors",
     "Smoothed",
     "Status",

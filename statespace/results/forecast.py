@@ -21,8 +21,8 @@ class Forecast:
 
     Each value's law is a normal, or an equal mixture of normals over posterior draws, carried through the
     inverse of the transform. Box-Cox with a negative exponent reaches infinity with positive probability: there
-    mean and standard deviation are infinite, while the quantiles are finite. With discrete states the laws are not
-    normal: quantiles, and moments behind a transform, are those of the joint paths.
+    mean and standard deviation are infinite, while the quantiles are finite. Laws that are not normal are a
+    `PathForecast`.
 
     Attributes:
         series: The history, on the model's scale.
@@ -38,7 +38,6 @@ class Forecast:
         mixture: Means (draw, horizon, series) and covariances of the parts of a mixture, or None.
         inputs: Inputs over the horizon.
         input_names: Their names.
-        normal: Whether the laws are normal, or mixtures of normals as above.
     """
 
     series: Series
@@ -54,7 +53,6 @@ class Forecast:
     mixture: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
     inputs: NDArray[np.float64] | None = None
     input_names: tuple[str, ...] = ()
-    normal: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,8 +70,6 @@ class Forecast:
         return mean, np.sqrt(np.maximum(np.diagonal(cov, axis1=-2, axis2=-1), 0.0))
 
     def _moment(self, power: int) -> NDArray[np.float64]:
-        if not self.normal:
-            return np.mean(self._paths() ** power, axis=0)
         return self.transform.moments(*self._parts())[power - 1].mean(axis=0)
 
     @property
@@ -91,20 +87,18 @@ class Forecast:
         return np.sqrt(np.maximum(np.where(finite, square, np.inf) - np.where(finite, mean, 0.0) ** 2, 0.0))
 
     def quantile(self, q: Any) -> NDArray[np.float64]:
-        """The q-th quantile of each value, (horizon, series), free of Monte Carlo error where the laws are normal.
+        """The q-th quantile of each value, (horizon, series), free of Monte Carlo error.
 
         Args:
             q: A level, or a list of levels, which gives a leading axis.
 
         Raises:
-            ValueError: If a level does not lie between 0 and 1, or the law is not normal and there are no paths.
+            ValueError: If a level does not lie between 0 and 1.
         """
         if np.ndim(q):
             return np.stack([self.quantile(level) for level in q])
         if not 0 < q < 1:
             raise ValueError(f"a quantile level lies between 0 and 1, got {q}")
-        if not self.normal:
-            return np.quantile(self._paths(), q, axis=0)
         mean, sd = self._parts()
         if len(mean) == 1:
             return np.asarray(self.transform.inverse(mean[0] + sd[0] * ndtri(q)))
@@ -113,14 +107,6 @@ class Forecast:
             found[where] = _mixture_quantile(q, mean[(slice(None), *where)], sd[(slice(None), *where)])
         return np.asarray(self.transform.inverse(found))
 
-    def _paths(self) -> NDArray[np.float64]:
-        if self.draws is None:
-            raise ValueError(
-                "the laws of this forecast are not normal, so its quantiles, and its moments where the data were "
-                "transformed, come from joint paths: call forecast(..., num_samples=1000, key=0)"
-            )
-        return self.draws
-
     def to_pandas(self, levels: Sequence[float] = (0.5, 0.9)) -> pd.DataFrame:
         """Mean, standard deviation and quantiles by future stamp; columns (series, statistic) if several.
 
@@ -128,9 +114,7 @@ class Forecast:
             levels: Probabilities of the central intervals whose ends (and the median) are given.
         """
         tails = sorted({round(0.5 + sign * level / 2, 10) for level in levels for sign in (-1, 1)} | {0.5})
-        columns = {"mean": self.mean, "sd": self.sd}
-        if self.normal or self.draws is not None:
-            columns |= {f"{100 * q:g}%": self.quantile(q) for q in tails}
+        columns = {"mean": self.mean, "sd": self.sd} | {f"{100 * q:g}%": self.quantile(q) for q in tails}
         if len(self.names) == 1:
             return pd.DataFrame({k: v[:, 0] for k, v in columns.items()}, index=self.index)
         both = {(name, k): v[:, i] for i, name in enumerate(self.names) for k, v in columns.items()}
@@ -161,6 +145,32 @@ class Forecast:
             coords = coordinates(self.index, self.names) | {"input": list(self.input_names)}
             groups["predictions_constant_data"] = labelled({"inputs": (("time", "input"), self.inputs)}, coords)
         return xr.DataTree.from_dict(groups)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PathForecast(Forecast):
+    """Predictions whose laws are not normal and are known by their paths: counts, discrete states, nonlinear models.
+
+    Quantiles are those of the paths, so that a quantile of counts is a count; so are moments behind a transform.
+    """
+
+    draws: NDArray[np.float64]
+
+    def _moment(self, power: int) -> NDArray[np.float64]:
+        return np.mean(self.draws**power, axis=0)
+
+    def quantile(self, q: Any) -> NDArray[np.float64]:
+        """The smallest value that a share q of the paths does not exceed, (horizon, series).
+
+        Args:
+            q: A level, or a list of levels, which gives a leading axis.
+
+        Raises:
+            ValueError: If a level does not lie between 0 and 1.
+        """
+        if np.any(np.asarray(q) <= 0) or np.any(np.asarray(q) >= 1):
+            raise ValueError(f"a quantile level lies between 0 and 1, got {q}")
+        return np.quantile(self.draws, q, axis=0, method="inverted_cdf")
 
 
 def _mixture_quantile(q: float, mean: NDArray[np.float64], sd: NDArray[np.float64]) -> float:

@@ -9,16 +9,18 @@ import numpy as np
 
 from ..data import Series, Transform, as_series, as_transform, moment, on_the_clock
 from ..inference.exact import EXACT, exact_method
+from ..inference.linearised import CubatureKalman, ExtendedKalman, GaussHermiteKalman, UnscentedKalman
 from ..inference.method import AbstractMethod
 from ..inference.particle import AuxiliaryFilter, BootstrapFilter, GuidedFilter
+from ..inference.posterior_linearisation import PosteriorLinearisation
 from ..inference.problem import Problem, is_traced, make_problem, parameters, unknown
 from ..models.base import AbstractStateSpace
 from ..models.structural import AbstractComponent, AbstractObservation, Binding
 from ..results import AbstractFiltered, Fitted
 
-METHODS: dict[str, type[AbstractMethod]] = {
-    cls.__name__: cls for cls in (*EXACT, BootstrapFilter, GuidedFilter, AuxiliaryFilter)
-}
+LINEARISED = (ExtendedKalman, UnscentedKalman, CubatureKalman, GaussHermiteKalman, PosteriorLinearisation)
+PARTICLES = (BootstrapFilter, GuidedFilter, AuxiliaryFilter)
+METHODS: dict[str, type[AbstractMethod]] = {cls.__name__: cls for cls in (*EXACT, *LINEARISED, *PARTICLES)}
 
 
 class Prepared(NamedTuple):
@@ -47,7 +49,28 @@ def prepare(
     else:
         change = as_transform(transform).fit(series.observed)
     series = series.with_observed(change.forward(series.observed))
-    return Prepared(bind(model, series, like), series, change)
+    bound = bind(model, series, like)
+    check_support(bound, series)
+    return Prepared(bound, series, change)
+
+
+def check_support(model: AbstractStateSpace, series: Series) -> None:
+    """Raise a ValueError that names the first value which the model's emission cannot make."""
+    bad, expected = model.outside(series.observed, series.inputs)
+    if not bad.any():
+        return
+    row, column = np.argwhere(bad)[0]
+    where = f" of {series.names[column]!r}" if len(series.names) > 1 else ""
+    kind = type(getattr(model, "observation", model)).__name__
+    raise ValueError(
+        f"the observation{where} at {series.index[row]} is {series.observed[row, column]:g}, but {kind} expects "
+        f"{expected}: mend the data, or choose an observing term that they suit"
+    )
+
+
+def scale_of(model: AbstractStateSpace, series: Series) -> np.ndarray:
+    """A typical standard deviation of each series, in the unit in which the model's scales are measured."""
+    return series.with_observed(model.in_signal_unit(series.observed, series.inputs)).scale()
 
 
 def _in_order(series: Series, names: tuple[str, ...]) -> Series:
@@ -128,7 +151,7 @@ def problem_of(model: Any, series: Series, *, start: int = 0, **options: Any) ->
         inputs=series.inputs,
         time=series.time,
         dt=None if series.is_regular else series.dt,
-        scale=series.scale(),
+        scale=scale_of(model, series),
         start=start,
         **options,
     )

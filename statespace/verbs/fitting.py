@@ -19,7 +19,7 @@ from ..inference.problem import Problem, merge_priors, parameters
 from ..models.base import AbstractLinearDynamics
 from ..models.specification import CLASSES, describe, rebuild
 from ..results import Fitted, PanelFit, Priors, Status, read
-from .door import METHODS, Prepared, as_key, check_method, log_jacobian, prepare, problem_of
+from .door import METHODS, Prepared, as_key, check_method, log_jacobian, prepare, problem_of, scale_of
 from .filtering import compiled_log_likelihood
 from .panel import is_panel, members, share
 from .workers import over_draws
@@ -157,7 +157,7 @@ def default_priors(model: Any, data: Any, *, inputs: Any = None, times: Any = No
 
 def _scale(prepared: list[Prepared]) -> np.ndarray:
     """A typical standard deviation of each series, the mean over a panel."""
-    return np.mean([part.series.scale() for part in prepared], axis=0)
+    return np.mean([scale_of(part.model, part.series) for part in prepared], axis=0)
 
 
 def load(path: str | os.PathLike, *, model: Any = None) -> Any:
@@ -212,13 +212,13 @@ def _specification(value: Any, classes: Any = CLASSES) -> str:
 
 
 def _common(prepared: Prepared, problem: Problem, model: Any) -> dict[str, Any]:
-    diffuse = sum(model.initial_law(problem.steps[0]).diffuse) if isinstance(model, AbstractLinearDynamics) else 0
+    law = model.initial_law(problem.steps[0]) if isinstance(model, AbstractLinearDynamics) else None
     known = parameters(model)
     return {
         "model": model,
         "series": prepared.series,
         "transform": prepared.transform,
-        "diffuse_count": diffuse - problem.plan.unidentified,
+        "diffuse_count": (0 if law is None else sum(law.diffuse)) - problem.plan.unidentified,
         "num_observations": int(prepared.series.mask.sum()),
         "num_parameters": sum(known[p].dimension for p in problem.free) + prepared.transform.num_estimated,
         "priors": dict(problem.priors),

@@ -1,7 +1,6 @@
 """forecast and simulate."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -13,7 +12,7 @@ import xarray as xr
 from ..data import future, placeholder
 from ..inference import analysis
 from ..inference.problem import stamps
-from ..results import AbstractFiltered, Fitted, Forecast, labelled_simulation
+from ..results import AbstractFiltered, Fitted, Forecast, PathForecast, labelled_simulation
 from .door import (
     as_key,
     as_model,
@@ -32,6 +31,8 @@ from .labelling import names_of
 from .panel import for_each_member
 from .workers import over_draws
 
+_PATHS = 1000  # of a forecast that is made of paths, unless told otherwise
+
 
 @for_each_member
 def forecast(
@@ -43,6 +44,7 @@ def forecast(
     inputs: Any = None,
     past_inputs: Any = None,
     num_samples: int | None = None,
+    method: Any = None,
     key: Any = None,
 ) -> Forecast:
     """Predict the stamps that follow the data.
@@ -58,8 +60,10 @@ def forecast(
         inputs: Input columns over the horizon, if the model reads any (rows before it are passed over).
         past_inputs: Input columns over the data, where data are given and `inputs` is not a table that covers them.
         num_samples: Number of joint paths: by default one for each posterior draw, and none for a model with
-            known parameters.
-        key: PRNG key, needed for paths.
+            known parameters. Where the future is not normal (counts, nonlinear models) the forecast is made of
+            paths, and there are at least 1000 by default.
+        method: Filtering method: that of the fit or filter result, else the exact one of the model.
+        key: PRNG key, or a whole number that makes one, needed for paths.
 
     Returns:
         A `Forecast` on the original scale: `mean`, `quantile(q)`, `to_pandas()`, `draws`, `components`.
@@ -81,17 +85,17 @@ def forecast(
     labelled = isinstance(inputs, pd.Series | pd.DataFrame | xr.DataArray | xr.Dataset)
     if data is not None and past_inputs is None and labelled:
         past_inputs = inputs  # one table that covers both
-    method = None if fitted is None else fitted.filter_method
+    goes_on = data is None and method is None  # from the belief of a filter result, if that is what was passed
+    if method is None and fitted is not None:
+        method = fitted.filter_method
     bound, series, transform = _known(model, fitted, data, past_inputs)
     method = check_method(bound, method, "forecast")
     ahead = future(series, horizon=horizon, times=times, inputs=inputs)
     draws = flat_draws(fitted) if isinstance(fitted, Fitted) and fitted.draws is not None else None
-    paths = num_samples if num_samples is not None else (0 if draws is None else len(next(iter(draws.values()))))
-    key = as_key(key)
+    by_paths = method.forecasts_by_paths(bound)
+    paths, key = _num_paths(num_samples, draws, by_paths), as_key(key)
     if paths and key is None:
         raise ValueError("joint paths are random: pass key=jax.random.key(0) (any integer)")
-    if paths < 0:
-        raise ValueError(f"num_samples must not be negative, got {num_samples}")
     dt = None if series.is_regular else ahead.dt
     steps = stamps(bound, ahead.length, start=series.length, inputs=ahead.inputs, time=ahead.time, dt=dt)
     use, choose = jax.random.split(jax.random.key(0) if key is None else key)  # without paths nothing is drawn
@@ -103,13 +107,27 @@ def forecast(
         )
     else:
         keys = jax.random.split(use, 1)
-        found = jax.device_get(analysis.forecast_arrays(known_problem(bound, series, method), {}, steps, keys, paths))
-    if method.normal and not np.all(np.isfinite(found.moments.mean)):
+        last = model.belief if isinstance(model, AbstractFiltered) and goes_on and model.can_go_on else None
+        problem = known_problem(bound, series, method)
+        found = jax.device_get(analysis.forecast_arrays(problem, {}, steps, keys, paths, last))
+    if not by_paths and not np.all(np.isfinite(found.moments.state_mean)):
         raise ValueError(
             "the data end before they identify every state of the model (its diffuse start is still open), so there "
             "is no forecast: give more data or a proper initial law, or drop a component that repeats another"
         )
-    return replace(_forecast(found, series, ahead, transform, bound, paths, choose), normal=method.normal)
+    kind = PathForecast if by_paths else Forecast
+    return _forecast(kind, found, series, ahead, transform, bound, paths, choose)
+
+
+def _num_paths(asked: int | None, draws: dict[str, Any] | None, by_paths: bool) -> int:
+    """How many joint paths are drawn: where the law is known by paths only, never none."""
+    count = 0 if draws is None else len(next(iter(draws.values())))
+    if asked is None:
+        return max(count, _PATHS) if by_paths else count
+    if asked < (1 if by_paths else 0):
+        least = "be at least 1 where the forecast is made of paths" if by_paths else "not be negative"
+        raise ValueError(f"num_samples must {least}, got {asked}")
+    return asked
 
 
 def _held(model: Any, draws: dict[str, Any]) -> dict[str, Any]:
@@ -130,7 +148,9 @@ def _known(model: Any, fitted: Fitted | AbstractFiltered | None, data: Any, past
     return prepare(fitted, data, inputs=past_inputs)
 
 
-def _forecast(found: Any, series: Any, ahead: Any, transform: Any, model: Any, paths: int, key: Any) -> Forecast:
+def _forecast(
+    kind: type[Forecast], found: Any, series: Any, ahead: Any, transform: Any, model: Any, paths: int, key: Any
+) -> Forecast:
     """Mixture moments over draws, and the paths on the original scale."""
     m = found.moments
     mean, cov = _mixture(m.mean, m.cov)
@@ -144,7 +164,7 @@ def _forecast(found: Any, series: Any, ahead: Any, transform: Any, model: Any, p
     if len(flat) > paths > 0:
         chosen = jax.random.permutation(key, len(flat))[:paths]
         flat = flat[np.sort(np.asarray(chosen))]
-    return Forecast(
+    return kind(
         series=series,
         index=ahead.index,
         transform=transform,

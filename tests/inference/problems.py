@@ -7,7 +7,9 @@ from statespace.inference.problem import Problem, make_problem
 from statespace.models.structural import Binding
 
 
-def problem_of(model, y, *, inputs=None, input_names=(), series=None, index=None, mask=None, dt=None) -> Problem:
+def problem_of(
+    model, y, *, inputs=None, input_names=(), series=None, index=None, mask=None, dt=None, method=None
+) -> Problem:
     """A problem in which every parameter has the model's value; NaN marks what is missing."""
     y = np.asarray(y, float)
     y = y[:, None] if y.ndim == 1 else y
@@ -16,7 +18,7 @@ def problem_of(model, y, *, inputs=None, input_names=(), series=None, index=None
     bound = model.bind(Binding(tuple(series), tuple(input_names), (1.0,) * len(input_names), index, dt is None))
     inputs = None if inputs is None else np.asarray(inputs, float).reshape(len(y), -1)
     mask = np.isfinite(y) if mask is None else np.asarray(mask, bool)
-    return make_problem(bound, np.where(mask, y, 0.0), mask, inputs=inputs, dt=dt)
+    return make_problem(bound, np.where(mask, y, 0.0), mask, inputs=inputs, dt=dt, method=method)
 
 
 @eqx.filter_jit

@@ -12,7 +12,7 @@ from ...core.step import Step
 from ..initial import InitialLaw
 
 if TYPE_CHECKING:
-    from .model import Structural
+    from .model import AbstractStructural
 
 
 def _position(index: Any, at: Any) -> float:
@@ -46,15 +46,15 @@ class Binding(eqx.Module):
 class Addable(eqx.Module):
     """Something that joins a sum of components."""
 
-    def __add__(self, other: Any) -> "Structural":
+    def __add__(self, other: Any) -> "AbstractStructural":
         """The sum of two terms, or of a term and a sum."""
-        from .model import as_sum
+        from .sums import as_sum
 
         return as_sum(self, other)
 
-    def __radd__(self, other: Any) -> "Structural":
+    def __radd__(self, other: Any) -> "AbstractStructural":
         """The same from the right; `sum([...])` starts from 0."""
-        from .model import as_sum
+        from .sums import as_sum
 
         return as_sum(self) if isinstance(other, int) and other == 0 else as_sum(other, self)
 

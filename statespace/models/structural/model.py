@@ -8,38 +8,20 @@ from jaxtyping import Array, Float
 
 from ...core.parameters import with_fields
 from ...core.step import Step
-from ..base import AbstractLinearGaussian, EmissionMatrices, TransitionMatrices
+from ..base import AbstractLinearDynamics, AbstractLinearGaussian, EmissionMatrices, TransitionMatrices
 from ..initial import InitialLaw
-from .component import AbstractComponent, AbstractObservation, Addable, Binding, unique
+from .component import AbstractComponent, Addable, Binding, unique
 from .noise import Noise
 
 
-class Structural(AbstractLinearGaussian, Addable):
-    """A sum of components and the one term that observes: an additive structural time-series model.
+class AbstractStructural(AbstractLinearDynamics, Addable):
+    """A sum of components, whatever term observes it: the linear dynamics of all of them side by side."""
 
-        y[t] = contribution_1[t] + ... + contribution_k[t] + noise[t]
+    components: eqx.AbstractVar[tuple[AbstractComponent, ...]]
+    observation: eqx.AbstractVar[Any]
+    series_names: eqx.AbstractVar[tuple[str, ...]]
 
-    Made by adding: `LocalLinearTrend() + Seasonal(12) + Noise()`. With several series every component
-    belongs to one of them (`series=`), is shared (`Common`), or is copied for each.
-
-    Args:
-        components: The components.
-        observation: The observing term, None until one is added.
-
-    Raises:
-        ValueError: If two components have the same name.
-
-    Example:
-        >>> from statespace.models.structural import LocalLevel, Noise
-        >>> (LocalLevel() + Noise()).state_names
-        ('level',)
-    """
-
-    components: tuple[AbstractComponent, ...]
-    observation: Noise | None
-    series_names: tuple[str, ...] = eqx.field(static=True)
-
-    def __init__(self, components: tuple[AbstractComponent, ...], observation: Noise | None = None):
+    def __init__(self, components: tuple[AbstractComponent, ...], observation: Any = None):
         names = [c.name for c in components] + ([observation.name] if observation is not None else [])
         unique(names, "component")
         unique([name for component in components for name in component.full_names()], "state")
@@ -83,7 +65,7 @@ class Structural(AbstractLinearGaussian, Addable):
         """Names of the states that are constant coefficients."""
         return tuple(name for component in self.components for name in component.reported_states)
 
-    def bind(self, binding: Binding) -> "Structural":
+    def bind(self, binding: Binding) -> "AbstractStructural":
         """The model tied to the data's columns and dates, components copied where each series owns one."""
         if self.observation is None:
             raise ValueError("no term observes: add Noise() to the sum (Noise(scale=0.0) if there is none)")
@@ -103,7 +85,7 @@ class Structural(AbstractLinearGaussian, Addable):
                 ]
             else:
                 components.append(component.bind(binding))
-        model = Structural(tuple(components), self.observation.bind(binding))
+        model = type(self)(tuple(components), self.observation.bind(binding))
         return with_fields(model, series_names=tuple(binding.series))
 
     def _blocks(self, x: Array) -> list[Array]:
@@ -127,13 +109,9 @@ class Structural(AbstractLinearGaussian, Addable):
         factor = jnp.concatenate(rows)
         return TransitionMatrices(jnp.zeros(factor.shape[0], factor.dtype), factor)
 
-    def emission_matrices(self, step: Step) -> EmissionMatrices:
-        """The components' loadings, weighted for each series, and the noise scale."""
-        if self.observation is None:
-            raise ValueError("no term observes: add Noise() to the sum (Noise(scale=0.0) if there is none)")
-        matrix = jnp.concatenate([self._loading(c, step) for c in self.components], axis=1)
-        scale = self.observation.emission_scale()
-        return EmissionMatrices(matrix, jnp.zeros(self.num_series, scale.dtype), scale)
+    def loadings(self, step: Step) -> Float[Array, "series state"]:
+        """The components' loadings side by side, weighted for each series."""
+        return jnp.concatenate([self._loading(c, step) for c in self.components], axis=1)
 
     def contributions(self, x: Float[Array, "state *columns"], step: Step) -> dict[str, Array]:
         """What each component adds to each series at one stamp, by component, each (series, *columns)."""
@@ -149,25 +127,34 @@ class Structural(AbstractLinearGaussian, Addable):
         return component.series_weights(self.num_series, column)[:, None] * component.loading(step)[None]
 
 
-def as_sum(*terms: Any) -> Structural:
-    """The sum of components, observing terms and sums.
+class Structural(AbstractStructural, AbstractLinearGaussian):
+    """A sum of components and the one term that observes: an additive structural time-series model.
+
+        y[t] = contribution_1[t] + ... + contribution_k[t] + noise[t]
+
+    Made by adding: `LocalLinearTrend() + Seasonal(12) + Noise()`. With several series every component
+    belongs to one of them (`series=`), is shared (`Common`), or is copied for each.
+
+    Args:
+        components: The components.
+        observation: The observing term, None until one is added.
 
     Raises:
-        TypeError: If something else is added.
-        ValueError: If a second term observes.
+        ValueError: If two components have the same name.
+
+    Example:
+        >>> from statespace.models.structural import LocalLevel, Noise
+        >>> (LocalLevel() + Noise()).state_names
+        ('level',)
     """
-    components: list[AbstractComponent] = []
-    observing: list[Any] = []
-    for term in terms:
-        if isinstance(term, Structural):
-            components += term.components
-            observing += [term.observation] if term.observation is not None else []
-        elif isinstance(term, AbstractComponent):
-            components.append(term)
-        elif isinstance(term, AbstractObservation):
-            observing.append(term)
-        else:
-            raise TypeError(f"a model is a sum of components, got {type(term).__name__}: {term!r}")
-    if len(observing) > 1:
-        raise ValueError("exactly one term observes, but a second Noise() (or other observing term) was added")
-    return Structural(tuple(components), observing[0] if observing else None)
+
+    components: tuple[AbstractComponent, ...]
+    observation: Noise | None
+    series_names: tuple[str, ...] = eqx.field(static=True)
+
+    def emission_matrices(self, step: Step) -> EmissionMatrices:
+        """The components' loadings, weighted for each series, and the noise scale."""
+        if self.observation is None:
+            raise ValueError("no term observes: add Noise() to the sum (Noise(scale=0.0) if there is none)")
+        scale = self.observation.emission_scale()
+        return EmissionMatrices(self.loadings(step), jnp.zeros(self.num_series, scale.dtype), scale)
