@@ -31,7 +31,7 @@ from .reports import FilterArrays, ForecastArrays, SmootherArrays
 from .simulation_smoother import sample_paths
 from .smoother import smooth
 
-_DIFFERENTIATED = 2  # rounds through which derivatives go
+_DIFFERENTIATED = 4  # rounds through which derivatives go
 
 
 class PosteriorLinearisation(AbstractMethod):
