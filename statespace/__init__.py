@@ -17,6 +17,8 @@ from .inference.linearised import CubatureKalman, ExtendedKalman, GaussHermiteKa
 from .inference.maximum_likelihood import MAP, MaximumLikelihood
 from .inference.nuts import NUTS
 from .inference.particle import AuxiliaryFilter, BootstrapFilter, GuidedFilter
+from .inference.particle_gibbs import ParticleGibbs
+from .inference.pmmh import PMMH
 from .inference.posterior_linearisation import PosteriorLinearisation
 from .late import load as __getattr__  # noqa: F401
 from .late import names as __dir__  # noqa: F401
@@ -89,6 +91,7 @@ if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first use
         observe,
         posterior_predictive,
         prior_predictive,
+        resume,
         sample_states,
         simulate,
         smooth,
@@ -101,6 +104,7 @@ __all__ = [
     "EM",
     "MAP",
     "NUTS",
+    "PMMH",
     "AbstractComponent",
     "AbstractDiscreteDynamics",
     "AbstractGaussianDynamics",
@@ -150,6 +154,7 @@ __all__ = [
     "NonlinearGaussian",
     "PanelFit",
     "ParticleFiltered",
+    "ParticleGibbs",
     "PathForecast",
     "Poisson",
     "PosteriorLinearisation",
@@ -181,6 +186,7 @@ __all__ = [
     "plots",
     "posterior_predictive",
     "prior_predictive",
+    "resume",
     "sample_states",
     "simulate",
     "smooth",

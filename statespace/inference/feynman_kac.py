@@ -1,7 +1,7 @@
 """The one scan that runs every particle filter: select, move, weigh.
 
-A particle filter is given by three functions of a stamp: where the first particles come from, how a particle moves,
-and the weight that it gets there. Whatever moves the particles, the weights make
+A particle filter is given by how a particle moves to a stamp (at the first, from nowhere) and the weight that it
+gets there. Whatever moves the particles, the weights make
 
     prod over t of  sum over i of  w[t-1, i] G[t, i]
 
@@ -30,16 +30,19 @@ class FeynmanKac(Protocol):
 
     num_particles: int
 
-    def start(self, slot: Any, key: Any) -> tuple[Any, Float[Array, " particle"]]:
-        """The first particles, and their log weights, the observation's density included."""
-        ...
-
     def look_ahead(self, x: Any, slot: Any) -> Float[Array, " particle"] | None:
         """What the particles at the stamp before promise for this observation (log, any constant), or None."""
         ...
 
-    def move(self, x: Any, slot: Any, key: Any) -> tuple[Any, Float[Array, " particle"]]:
-        """The particles at this stamp, and the log weights of their moves and of the observation."""
+    def move(self, parents: Any, slot: Any, key: Any) -> tuple[Any, Float[Array, " particle"]]:
+        """The particles at this stamp, and the log weights of their moves and of the observation.
+
+        Parents are None at the first stamp.
+        """
+        ...
+
+    def weigh(self, x: Any, parents: Any, slot: Any) -> Float[Array, " particle"]:
+        """The log weights of given moves and of the observation: what `move` says of those it makes."""
         ...
 
 
@@ -132,12 +135,15 @@ def run(
 
 def first(kac: FeynmanKac, slot: Any, key: Any) -> Moved:
     """The first stamp: no selection, equal weights before the observation."""
-    x, log_g = kac.start(slot, key)
-    size = kac.num_particles
-    everyone = jnp.arange(size, dtype=jnp.int32)
-    even = jnp.full(log_g.shape, -jnp.log(size), log_g.dtype)
-    selection = Selection(everyone, even, jnp.zeros((), bool), jnp.asarray(size, log_g.dtype))
-    return _weighed(x, even + log_g, selection)
+    x, log_g = kac.move(None, slot, key)
+    selection = everyone(kac.num_particles, log_g.dtype)
+    return normalised(x, selection.log_weights + log_g, selection)
+
+
+def everyone(size: int, dtype: Any) -> Selection:
+    """All go on, with equal weights."""
+    even = jnp.full(size, -jnp.log(size), dtype)
+    return Selection(jnp.arange(size, dtype=jnp.int32), even, jnp.zeros((), bool), jnp.asarray(size, dtype))
 
 
 def advance(kac: FeynmanKac, cloud: Particles, slot: Any, key: Any, options: Options) -> Moved:
@@ -146,7 +152,7 @@ def advance(kac: FeynmanKac, cloud: Particles, slot: Any, key: Any, options: Opt
     selection = select(cloud.log_weights, kac.look_ahead(cloud.x, slot), select_key, options)
     parents = jax.tree.map(lambda leaf: leaf[selection.ancestors], cloud.x)
     x, log_g = kac.move(parents, slot, move_key)
-    return _weighed(x, selection.log_weights + log_g, selection)
+    return normalised(x, selection.log_weights + log_g, selection)
 
 
 def select(log_weights: Array, look_ahead: Array | None, key: Any, options: Options) -> Selection:
@@ -172,8 +178,8 @@ def select(log_weights: Array, look_ahead: Array | None, key: Any, options: Opti
     return Selection(ancestors, jnp.where(resampled, after, log_weights), resampled, ess)
 
 
-def _weighed(x: Any, log_weights: Array, selection: Selection) -> Moved:
-    """Normalised weights and the likelihood's factor; where no particle has a weight the estimate is zero."""
+def normalised(x: Any, log_weights: Array, selection: Selection) -> Moved:
+    """What a stamp did, from its log weights; where no particle has one the likelihood is estimated as zero."""
     log_weights = jnp.where(jnp.isnan(log_weights), -jnp.inf, log_weights)
     largest = jnp.max(log_weights)
     alive = jnp.isfinite(largest)

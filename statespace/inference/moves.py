@@ -40,11 +40,6 @@ def state_of(x: Any) -> Any:
     return x.x if isinstance(x, Taught) else x
 
 
-def observed_log_prob(model: Any, x: Any, row: Row) -> Array:
-    """Log p(y_t | x_t) of the elements that are present, for one particle."""
-    return masked_log_prob(model.emission(x, row.step), row.y, row.mask)
-
-
 def anything(row: Row) -> Bool[Array, ""]:
     """Whether anything was observed at the stamp."""
     return jnp.ones((), bool) if row.mask is None else jnp.any(row.mask)
@@ -57,31 +52,38 @@ class Bootstrap(eqx.Module):
     num_particles: int = eqx.field(static=True)
     score: bool = eqx.field(static=True)
 
-    def start(self, slot: Row, key: Any) -> tuple[Any, Array]:
-        """Draws from the first law."""
-        law = self.model.initial(slot.step)
-        draw_key, fill_key = jax.random.split(key)
-        x, log_g = law.sample(draw_key, (self.num_particles,)), jnp.zeros(())
-        if self.score:
-            x = jax.lax.stop_gradient(x)
-            log_g = _own_derivative(jax.vmap(lambda z: total_log_prob(law, z))(x))
-        x, seen = weighed(self.model, x, None, slot, fill_key)
-        return x, log_g + seen
-
     def look_ahead(self, x: Any, slot: Row) -> None:
         """None: resampled by the weights alone."""
         del x, slot
 
-    def move(self, x: Any, slot: Row, key: Any) -> tuple[Any, Array]:
-        """Draws from the transition."""
+    def move(self, parents: Any, slot: Row, key: Any) -> tuple[Any, Array]:
+        """Draws from the transition, or from the first law."""
         draw_key, fill_key = jax.random.split(key)
-        new, log_g = sample_each(lambda z: transition_law(self.model, z, slot), x, draw_key), jnp.zeros(())
+        x, log_g = free_move(self.model, parents, slot, draw_key, self.num_particles), jnp.zeros(())
         if self.score:
-            new = jax.lax.stop_gradient(new)
-            log_p = jax.vmap(lambda z, moved: total_log_prob(transition_law(self.model, z, slot), moved))(x, new)
-            log_g = _own_derivative(log_p)
-        new, seen = weighed(self.model, new, x, slot, fill_key)
-        return new, log_g + seen
+            x = jax.lax.stop_gradient(x)
+            log_g = _own_derivative(own_log_prob(self.model, x, parents, slot))
+        x, seen = weighed(self.model, x, parents, slot, fill_key)
+        return x, log_g + seen
+
+    def weigh(self, x: Any, parents: Any, slot: Row) -> Array:
+        """The observation's log density."""
+        return seen_log_prob(self.model, x, parents, slot)
+
+
+def free_move(model: Any, parents: Any, slot: Row, key: Any, size: int) -> Any:
+    """States drawn from the transition, or from the first law where there are no parents."""
+    if parents is None:
+        return model.initial(slot.step).sample(key, (size,))
+    return sample_each(lambda z: transition_law(model, z, slot), parents, key)
+
+
+def own_log_prob(model: Any, x: Any, parents: Any, slot: Row) -> Float[Array, " particle"]:
+    """The log density of states by the transition, or by the first law where there are no parents."""
+    if parents is None:
+        law = model.initial(slot.step)
+        return jax.vmap(lambda z: total_log_prob(law, state_of(z)))(x)
+    return jax.vmap(lambda z, moved: total_log_prob(transition_law(model, z, slot), state_of(moved)))(parents, x)
 
 
 def transition_law(model: Any, x: Any, slot: Row) -> Any:
@@ -89,26 +91,35 @@ def transition_law(model: Any, x: Any, slot: Row) -> Any:
     return model.transition(state_of(x), with_previous(slot.step, x))
 
 
+def seen_log_prob(model: Any, x: Any, parents: Any, slot: Row) -> Float[Array, " particle"]:
+    """The log density of the observation given each particle, and its parent where the model reads what came before."""
+
+    def one(pair: Any) -> Array:
+        return masked_log_prob(_emission(model, pair, slot), slot.y, slot.mask)
+
+    return jax.vmap(one)((x, parents if model.reads_previous else None))
+
+
 def weighed(model: Any, new: Any, parents: Any, slot: Row, key: Any) -> tuple[Any, Array]:
     """The particles with their observation's log density, and with the observation itself where the model reads it.
 
     A missing observation is drawn for each particle: that is what the next stamp reads.
     """
+    log_g = seen_log_prob(model, new, parents, slot)
     if not model.reads_previous:
-        return new, jax.vmap(lambda z: observed_log_prob(model, z, slot))(new)
+        return new, log_g
     size = jax.tree.leaves(new)[0].shape[0]
-    parents = Taught(new, jnp.full((size, slot.y.shape[0]), jnp.nan)) if parents is None else parents
-
-    def emission(pair: Any) -> Any:
-        z, parent = pair
-        return model.emission(z, with_previous(slot.step, parent))
-
-    log_g = jax.vmap(lambda pair: masked_log_prob(emission(pair), slot.y, slot.mask))((new, parents))
     seen = jnp.broadcast_to(slot.y, (size, slot.y.shape[0]))
     if slot.mask is not None:
-        drawn = sample_each(emission, (new, parents), key).reshape(seen.shape).astype(seen.dtype)
-        seen = jnp.where(slot.mask, seen, drawn)
+        drawn = sample_each(lambda pair: _emission(model, pair, slot), (new, parents), key)
+        seen = jnp.where(slot.mask, seen, drawn.reshape(seen.shape).astype(seen.dtype))
     return Taught(new, seen), log_g
+
+
+def _emission(model: Any, pair: Any, slot: Row) -> Any:
+    """The law of the observation given a particle and its parent, None at the first stamp."""
+    x, parent = pair
+    return model.emission(state_of(x), with_previous(slot.step, parent))
 
 
 def with_previous(step: Step, x: Any) -> Step:
@@ -134,45 +145,40 @@ class Guided(eqx.Module):
     score: bool = eqx.field(static=True)
     proposal: Callable[[Any, Any, Any], Any] = eqx.field(static=True)
 
-    def start(self, slot: Row, key: Any) -> tuple[Any, Array]:
-        """Draws from the proposal of the first state."""
-        own, law = self.model.initial(slot.step), self.proposal(None, with_gaps(slot), slot.step)
-        first, second, fill_key = jax.random.split(key, 3)
-        shape = (self.num_particles,)
-        x = law.sample(first, shape)
-        x = x if slot.mask is None else _either(anything(slot), x, own.sample(second, shape))
-        log_g = jax.vmap(lambda z: self._ratio(own, law, z, slot))(x)
-        x, seen = weighed(self.model, x, None, slot, fill_key)
-        return x, log_g + seen
-
     def look_ahead(self, x: Any, slot: Row) -> None:
         """None: resampled by the weights alone."""
         del x, slot
 
-    def move(self, x: Any, slot: Row, key: Any) -> tuple[Any, Array]:
-        """Draws from the proposal."""
+    def move(self, parents: Any, slot: Row, key: Any) -> tuple[Any, Array]:
+        """Draws from the proposal; parents are None at the first stamp."""
         first, second, fill_key = jax.random.split(key, 3)
-        new = sample_each(lambda z: self._proposed(z, slot), x, first)
+        if parents is None:
+            new = self._proposed(None, slot).sample(first, (self.num_particles,))
+        else:
+            new = sample_each(lambda z: self._proposed(z, slot), parents, first)
         if slot.mask is not None:
-            free = sample_each(lambda z: transition_law(self.model, z, slot), x, second)
-            new = _either(anything(slot), new, free)
+            new = _either(anything(slot), new, free_move(self.model, parents, slot, second, self.num_particles))
         new = jax.lax.stop_gradient(new) if self.score else new
-
-        def ratio(z: Any, moved: Any) -> Array:
-            return self._ratio(transition_law(self.model, z, slot), self._proposed(z, slot), moved, slot)
-
-        log_g = jax.vmap(ratio)(x, new)
-        new, seen = weighed(self.model, new, x, slot, fill_key)
+        log_g = self._ratio(new, parents, slot)
+        new, seen = weighed(self.model, new, parents, slot, fill_key)
         return new, log_g + seen
+
+    def weigh(self, x: Any, parents: Any, slot: Row) -> Array:
+        """The observation's log density, and the ratio of the transition's to the proposal's."""
+        return self._ratio(x, parents, slot) + seen_log_prob(self.model, x, parents, slot)
 
     def _proposed(self, x: Any, slot: Row) -> Any:
         return self.proposal(state_of(x), with_gaps(slot), with_previous(slot.step, x))
 
-    def _ratio(self, own: Any, law: Any, x: Any, slot: Row) -> Array:
-        """Log p - log q of a move; with the score wanted, q's parameters have no derivative."""
-        taken = total_log_prob(law, x)
+    def _ratio(self, x: Any, parents: Any, slot: Row) -> Array:
+        """Log p - log q of the moves; with the score wanted, q's parameters have no derivative."""
+        if parents is None:
+            law = self._proposed(None, slot)
+            taken = jax.vmap(lambda z: total_log_prob(law, state_of(z)))(x)
+        else:
+            taken = jax.vmap(lambda z, moved: total_log_prob(self._proposed(z, slot), state_of(moved)))(parents, x)
         taken = jax.lax.stop_gradient(taken) if self.score else taken
-        wanted = total_log_prob(own, x)
+        wanted = own_log_prob(self.model, x, parents, slot)
         if slot.mask is None:
             return wanted - taken
         free = _own_derivative(wanted) if self.score else jnp.zeros_like(wanted)
@@ -200,10 +206,6 @@ class Auxiliary(eqx.Module):
         """Number of particles."""
         return self.moves.num_particles
 
-    def start(self, slot: Row, key: Any) -> tuple[Any, Array]:
-        """As the filter itself."""
-        return self.moves.start(slot, key)
-
     def look_ahead(self, x: Any, slot: Row) -> Array:
         """The log of the promise, relative to its mean and bounded below by the share."""
         promise = jax.vmap(lambda z: self.promise(state_of(z), with_gaps(slot), with_previous(slot.step, z)))(x)
@@ -213,9 +215,13 @@ class Auxiliary(eqx.Module):
         relative = jnp.where(even, promise - jnp.where(even, top, 0.0), 0.0)
         return jnp.logaddexp(jnp.log(self.share), jnp.log1p(-self.share) + relative)
 
-    def move(self, x: Any, slot: Row, key: Any) -> tuple[Any, Array]:
+    def move(self, parents: Any, slot: Row, key: Any) -> tuple[Any, Array]:
         """As the filter itself."""
-        return self.moves.move(x, slot, key)
+        return self.moves.move(parents, slot, key)
+
+    def weigh(self, x: Any, parents: Any, slot: Row) -> Array:
+        """As the filter itself."""
+        return self.moves.weigh(x, parents, slot)
 
 
 def log_mean_density(model: Any, x: Any, y: Array, step: Step) -> Array:

@@ -1,26 +1,20 @@
-"""The no-U-turn sampler (NumPyro's) on a model's posterior, in blocks that can be watched and interrupted."""
+"""The no-U-turn sampler (NumPyro's) on a model's posterior."""
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpyro.infer import NUTS as Kernel
 
-from ..core.parameters import unconstrain
+from .chains import AbstractChains, Kept, jittered
 from .method import AbstractMethod
-from .problem import Problem, first_values
+from .problem import Problem
 
-_BLOCK = 25
 _VECTORISE_UP_TO = 4
-_TRIES = 100
 
 
-class NUTS(eqx.Module):
+class NUTS(AbstractChains):
     """Sample the posterior by the no-U-turn sampler.
 
     Args:
@@ -53,6 +47,8 @@ class NUTS(eqx.Module):
     chain_method: Literal["auto", "vectorised", "threads"] = eqx.field(static=True, default="auto")
     filter: AbstractMethod | None = None
 
+    name: ClassVar[str] = "nuts"
+
     def __check_init__(self):
         """Raise ValueError on impossible options."""
         if min(self.num_warmup, self.num_samples, self.num_chains) < 1:
@@ -62,152 +58,66 @@ class NUTS(eqx.Module):
         if not 0 < self.target_accept < 1:
             raise ValueError(f"target_accept lies between 0 and 1, got {self.target_accept}")
 
+    def lacks(self, problem: Problem) -> str:
+        """A smooth log-likelihood."""
+        return "" if problem.method.differentiable else "has no smooth log-likelihood"
 
-class Draws(eqx.Module):
-    """What the sampler returns.
+    def details(self) -> dict[str, Any]:
+        """The length of the warm-up, and the depth at which trees end."""
+        return {**super().details(), "max_tree_depth": self.max_tree_depth}
 
-    Attributes:
-        values: Natural parameter values by path, (chain, draw, ...).
-        stats: Sample statistics by name, (chain, draw).
-        interrupted: Whether it was stopped before the end.
-    """
+    def vectorises(self, problem: Problem) -> bool:
+        """As asked, by itself where the state is small."""
+        if self.chain_method == "auto":
+            return len(problem.model.state_names) <= _VECTORISE_UP_TO
+        return self.chain_method == "vectorised"
 
-    values: dict[str, np.ndarray]
-    stats: dict[str, np.ndarray]
-    interrupted: bool
+    def first(self, problem: Problem, centre: Any, key: Any) -> Any:
+        """NumPyro's state near the centre."""
+        place, run = jax.random.split(key)
+        return self._kernel(problem).init(run, self.num_warmup, jittered(centre, place), (), {})
 
+    def log_density(self, state: Any) -> Any:
+        """Minus the potential."""
+        return -state.potential_energy
 
-def _kernel(problem: Problem, method: NUTS) -> Kernel:
-    @jax.jit
-    def potential(z: Any) -> Any:  # the kernel calls it in several places: this traces it once
-        return problem.potential(z)
+    def steps(self, problem: Problem, state: Any, count: int) -> tuple[Any, Kept]:
+        """So many transitions."""
+        kernel = self._kernel(problem)
+        kernel.init(jax.random.key(0), self.num_warmup, state.z, (), {})  # builds the kernel; its state is not used
 
-    return Kernel(
-        potential_fn=potential,
-        target_accept_prob=method.target_accept,
-        max_tree_depth=method.max_tree_depth,
-        dense_mass=method.dense_mass,
-    )
-
-
-@eqx.filter_jit
-def _start(problem: Problem, method: NUTS, centre: Any, attempt: Any, key: Any) -> Any:
-    """A chain's first state: the start, jittered on the unconstrained scale."""
-    leaves, treedef = jax.tree.flatten(centre)
-    noises = jax.random.split(attempt, len(leaves))
-    moved = [x + 0.5 * jax.random.normal(k, x.shape, x.dtype) for x, k in zip(leaves, noises, strict=True)]
-    return _kernel(problem, method).init(key, method.num_warmup, jax.tree.unflatten(treedef, moved), (), {})
-
-
-@eqx.filter_jit
-def _advance(problem: Problem, method: NUTS, state: Any, vectorised: bool) -> Any:
-    """One block of steps of one chain, or of all chains in lock-step."""
-
-    def block(state):
-        kernel = _kernel(problem, method)
-        kernel.init(jax.random.key(0), method.num_warmup, state.z, (), {})  # builds the kernel; its state is not used
-
-        def one(carry, _):
+        def one(carry: Any, _: Any) -> tuple[Any, Kept]:
             carry = kernel.sample(carry, (), {})
-            stats = {
-                "lp": -carry.potential_energy,
-                "diverging": carry.diverging,
-                "energy": carry.energy,
-                "n_steps": carry.num_steps,
-                "acceptance_rate": carry.accept_prob,
-                "step_size": carry.adapt_state.step_size,
-            }
-            return carry, (problem.natural(carry.z), stats)
+            return carry, Kept(problem.natural(carry.z), statistics(carry))
 
-        return jax.lax.scan(one, state, None, length=_BLOCK)
+        return jax.lax.scan(one, state, None, length=count)
 
-    return jax.vmap(block)(state) if vectorised else block(state)
+    def describe(self, stats: dict[str, np.ndarray]) -> str:
+        """Divergences."""
+        count = int(stats["diverging"].sum())
+        return f"{count} divergences in the last block" if count else ""
 
+    def _kernel(self, problem: Problem) -> Kernel:
+        @jax.jit
+        def potential(z: Any) -> Any:  # the kernel calls it in several places: this traces it once
+            return problem.potential(z)
 
-def sample(
-    problem: Problem,
-    method: NUTS,
-    scale: Any,
-    key: Any,
-    report: Callable[[int, int, int], None] = lambda done, total, divergences: None,
-    start: dict[str, Any] | None = None,
-) -> Draws:
-    """Run the chains.
-
-    Args:
-        problem: Model, data and priors.
-        method: Options.
-        scale: Standard deviation of the data, for starting values.
-        key: PRNG key.
-        report: Called after each block with steps done, steps in all, and divergences so far.
-        start: Natural values near which the chains start.
-
-    Returns:
-        Draws and statistics; if interrupted, those completed in every chain.
-
-    Raises:
-        ValueError: If no starting point with a finite posterior density is found.
-        KeyboardInterrupt: If interrupted before the first draw.
-    """
-    if not problem.free:
-        raise ValueError("the model has no parameter to learn: every one is fixed or zero; use filter or smooth")
-    init_key, run_key = jax.random.split(key)
-    keys = zip(jax.random.split(init_key, method.num_chains), jax.random.split(run_key, method.num_chains), strict=True)
-    centre = unconstrain(first_values(problem, scale, start), problem.supports)
-    states = [_first_state(problem, method, centre, *pair) for pair in keys]
-    small = len(problem.model.state_names) <= _VECTORISE_UP_TO
-    vectorised = method.chain_method == "vectorised" or (method.chain_method == "auto" and small)
-    if vectorised:
-        states = [jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)]
-    blocks, interrupted = _run(problem, method, states, vectorised, report)
-    return _collect(blocks, method, vectorised, interrupted)
+        return Kernel(
+            potential_fn=potential,
+            target_accept_prob=self.target_accept,
+            max_tree_depth=self.max_tree_depth,
+            dense_mass=self.dense_mass,
+        )
 
 
-def _run(problem: Problem, method: NUTS, states: list[Any], vectorised: bool, report: Callable) -> tuple[list, bool]:
-    total = method.num_warmup + method.num_samples
-    blocks: list[Any] = []
-    divergences = 0
-    workers = min(len(states), os.cpu_count() or 1)
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for done in range(0, total, _BLOCK):
-                made = list(pool.map(lambda s: jax.block_until_ready(_advance(problem, method, s, vectorised)), states))
-                states = [state for state, _ in made]
-                blocks.append(jax.device_get([kept for _, kept in made]))
-                kept_from = max(method.num_warmup - done, 0)
-                for _, stats in blocks[-1]:
-                    divergences += int(stats["diverging"][..., kept_from:].sum())
-                report(min(done + _BLOCK, total), total, divergences)
-        except KeyboardInterrupt:
-            if len(blocks) * _BLOCK <= method.num_warmup:
-                raise
-            return blocks, True
-    return blocks, False
-
-
-def _collect(blocks: list, method: NUTS, vectorised: bool, interrupted: bool) -> Draws:
-    stop = method.num_warmup + method.num_samples
-
-    def chains(pick: Callable) -> np.ndarray:
-        if vectorised:
-            joined = np.concatenate([pick(block[0]) for block in blocks], axis=1)
-        else:
-            joined = np.stack([np.concatenate([pick(block[c]) for block in blocks]) for c in range(method.num_chains)])
-        return joined[:, method.num_warmup : stop]
-
-    values, stats = blocks[0][0]
-    found = {name: chains(lambda kept, n=name: kept[1][n]) for name in stats}
-    found["tree_depth"] = np.ceil(np.log2(found["n_steps"] + 1)).astype(int)
-    return Draws({path: chains(lambda kept, p=path: kept[0][p]) for path in values}, found, interrupted)
-
-
-def _first_state(problem: Problem, method: NUTS, centre: Any, init_key: Any, run_key: Any) -> Any:
-    """A chain's first state, tried again until its density is finite."""
-    for attempt in range(_TRIES):
-        state = _start(problem, method, centre, jax.random.fold_in(init_key, attempt), run_key)
-        if bool(jnp.isfinite(state.potential_energy)):
-            return state
-    raise ValueError(
-        "no starting point with a finite posterior density was found; check the model for states that the data "
-        "cannot identify, and the priors against the parameters' supports"
-    )
+def statistics(state: Any) -> dict[str, Any]:
+    """What a state of NumPyro's sampler says of its last transition, by ArviZ's names."""
+    return {
+        "lp": -state.potential_energy,
+        "diverging": state.diverging,
+        "energy": state.energy,
+        "n_steps": state.num_steps,
+        "tree_depth": jax.numpy.ceil(jax.numpy.log2(state.num_steps + 1)).astype(int),
+        "acceptance_rate": state.accept_prob,
+        "step_size": state.adapt_state.step_size,
+    }

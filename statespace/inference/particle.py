@@ -119,7 +119,12 @@ class AbstractParticleFilter(AbstractMethod):
         if self.smoother == "lag":
             raise TypeError('smoother="lag" gives moments only: choose "mcmc", "exact" or "genealogy" for paths')
         if self.smoother != "genealogy":
-            refuse_singular(model, type(self).__name__)
+            few = too_few_noises(model)
+            if few:
+                raise TypeError(
+                    f"{type(model).__name__} {few}, which drawing paths backwards needs: pass "
+                    f'{type(self).__name__}(smoother="genealogy") or smoother="lag"'
+                )
         first, second = jax.random.split(key)
         slots, history = self._history(model, observed, first)
         options = {"kind": self.smoother, "num_moves": self.num_moves}
@@ -246,20 +251,16 @@ class AuxiliaryFilter(AbstractParticleFilter):
         return Auxiliary(Bootstrap(model, self.num_particles, self.score), promise, self.share)
 
 
-def refuse_singular(model: Any, name: str) -> None:
-    """Raise a TypeError where a transition surely has no density: fewer noises than states."""
+def too_few_noises(model: Any) -> str:
+    """That a transition surely has no density, in words: it has fewer noises than states; else empty."""
     if not isinstance(model, AbstractGaussianDynamics):
-        return
+        return ""
     size = len(model.state_names)
     inputs = jnp.zeros(len(model.input_names)) if model.input_names else None
     schedule = None if model.schedule is None else jax.tree.map(lambda leaf: leaf[0], model.schedule)
     step = Step(jnp.zeros((), int), jnp.zeros(()), None, inputs, schedule)
     noises = jax.eval_shape(lambda: model.noise_factor(jnp.zeros(size), step)).shape[1]
-    if noises < size:
-        raise TypeError(
-            f"{type(model).__name__} has {noises} noises for {size} states, so its transition has no density, which "
-            f'drawing paths backwards needs: pass {name}(smoother="genealogy") or smoother="lag"'
-        )
+    return f"has {noises} noises for {size} states, so its transition has no density" if noises < size else ""
 
 
 @jax.custom_jvp

@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from ..core.belief import Gaussian
 from ..core.gaussian import update_element
 from ..core.linalg import mask_matrix, solve_unit_lower, unit_ldl
 from ..core.normal import FactorNormal
-from .moves import Row, state_of, weighed, with_previous
+from .moves import Row, free_move, seen_log_prob, state_of, weighed, with_previous
 
 
 class NoiseLaw(NamedTuple):
@@ -38,50 +39,69 @@ class LinearisedProposal(eqx.Module):
     num_particles: int = eqx.field(static=True)
     score: bool = eqx.field(static=True)
 
-    def start(self, slot: Row, key: Any) -> tuple[Any, Array]:
-        """Draws of the first state, conditioned too where its law is a normal one."""
-        law = self.model.initial(slot.step)
-        draw_key, fill_key = jax.random.split(key)
-        if not isinstance(law, FactorNormal):
-            x = law.sample(draw_key, (self.num_particles,))
-            return weighed(self.model, x, None, slot, fill_key)
-        if law.diffuse:
-            law.sample(draw_key)  # says that a diffuse law cannot be sampled
-        proposal = conditioned(self.model, law.loc, law.factor, slot)
-        noise = jax.random.normal(draw_key, (self.num_particles, law.factor.shape[1]), law.loc.dtype)
-        x, log_g = jax.vmap(lambda e: self._placed(law.loc, law.factor, proposal, e))(noise)
-        x, seen = weighed(self.model, x, None, slot, fill_key)
-        return x, log_g + seen
-
     def look_ahead(self, x: Any, slot: Row) -> None:
         """None: resampled by the weights alone."""
         del x, slot
 
-    def move(self, x: Any, slot: Row, key: Any) -> tuple[Any, Array]:
-        """Draws of the noise given the observation."""
+    def move(self, parents: Any, slot: Row, key: Any) -> tuple[Any, Array]:
+        """Draws of the noise given the observation; of the first state's where its law is a normal one."""
         draw_key, fill_key = jax.random.split(key)
-        example = jax.eval_shape(self._law, jax.tree.map(lambda leaf: leaf[0], x), slot)
-        shape = (self.num_particles, example.factor.shape[1])
-        noise = jax.random.normal(draw_key, shape, example.loc.dtype)
+        if parents is None and not isinstance(self.model.initial(slot.step), FactorNormal):
+            x = free_move(self.model, None, slot, draw_key, self.num_particles)
+            return weighed(self.model, x, None, slot, fill_key)
+        x, log_g = self._drawn(parents, slot, draw_key)
+        x, seen = weighed(self.model, x, parents, slot, fill_key)
+        return x, log_g + seen
+
+    def weigh(self, x: Any, parents: Any, slot: Row) -> Array:
+        """The observation's log density, and the ratio of the noises'; it needs as many noises as states."""
+        seen = seen_log_prob(self.model, x, parents, slot)
+        if parents is None and not isinstance(self.model.initial(slot.step), FactorNormal):
+            return seen
+
+        def one(parent: Any, moved: Any) -> Array:
+            law = self._law(parent, slot)
+            proposal = conditioned(self.model, law.loc, law.factor, slot)
+            z = jnp.linalg.solve(law.factor, state_of(moved) - law.loc)
+            return _log_ratio(proposal, z, solve_triangular(proposal.factor, z - proposal.mean, lower=True))
+
+        return seen + jax.vmap(one, in_axes=(None if parents is None else 0, 0))(parents, x)
+
+    def _drawn(self, parents: Any, slot: Row, key: Any) -> tuple[Any, Array]:
+        example = self._law(None, slot) if parents is None else jax.eval_shape(self._law, _first(parents), slot)
+        noise = jax.random.normal(key, (self.num_particles, example.factor.shape[1]), example.loc.dtype)
+        if parents is None:
+            if example.diffuse:
+                example.sample(key)  # says that a diffuse law cannot be sampled
+            proposal = conditioned(self.model, example.loc, example.factor, slot)
+            return jax.vmap(lambda e: _placed(example, proposal, e))(noise)
 
         def one(z: Any, e: Array) -> tuple[Array, Array]:
             law = self._law(z, slot)
-            return self._placed(law.loc, law.factor, conditioned(self.model, law.loc, law.factor, slot), e)
+            return _placed(law, conditioned(self.model, law.loc, law.factor, slot), e)
 
-        new, log_g = jax.vmap(one)(x, noise)
-        new, seen = weighed(self.model, new, x, slot, fill_key)
-        return new, log_g + seen
+        return jax.vmap(one)(parents, noise)
 
     def _law(self, x: Any, slot: Row) -> FactorNormal:
+        if x is None:
+            return self.model.initial(slot.step)
         step = with_previous(slot.step, x)
         return FactorNormal(self.model.drift(state_of(x), step), self.model.noise_factor(state_of(x), step))
 
-    def _placed(self, mean: Array, factor: Array, law: NoiseLaw, e: Array) -> tuple[Array, Array]:
-        """The state at the proposal's draw, and log N(z; 0, I) - log N(z; m, C)."""
-        z = law.mean + law.factor @ e
-        log_det = jnp.sum(jnp.log(jnp.diag(law.factor)))
-        ratio = -0.5 * jnp.sum(z**2) + 0.5 * jnp.sum(e**2) + log_det
-        return mean + factor @ z, ratio
+
+def _first(x: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[0], x)
+
+
+def _placed(law: FactorNormal, proposal: NoiseLaw, e: Array) -> tuple[Array, Array]:
+    """The state at the proposal's draw, and the ratio of densities."""
+    z = proposal.mean + proposal.factor @ e
+    return law.loc + law.factor @ z, _log_ratio(proposal, z, e)
+
+
+def _log_ratio(proposal: NoiseLaw, z: Array, e: Array) -> Array:
+    """Log N(z; 0, I) - log N(z; m, C), with z = m + C^(1/2) e."""
+    return -0.5 * jnp.sum(z**2) + 0.5 * jnp.sum(e**2) + jnp.sum(jnp.log(jnp.diag(proposal.factor)))
 
 
 def conditioned(model: Any, mean: Array, factor: Array, slot: Row) -> NoiseLaw:

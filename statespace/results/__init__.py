@@ -7,7 +7,7 @@ from .forecast import Forecast, PathForecast
 from .labels import is_repeated, labelled_draws, labelled_paths, labelled_simulation, labelled_values
 from .panel import PanelFit
 from .particles import DegeneracyWarning, ParticleFiltered
-from .priors import Priors
+from .priors import Priors, in_words
 from .smoothed import Smoothed
 from .storage import read, write
 
@@ -26,6 +26,7 @@ __all__ = [
     "Priors",
     "Smoothed",
     "Status",
+    "in_words",
     "is_repeated",
     "labelled_draws",
     "labelled_numbers",

@@ -44,19 +44,19 @@ class Fitted:
     """A model with what was learned about its parameters; accepted wherever a model is.
 
     Attributes:
-        model: The model at the estimates (posterior means for NUTS), bound to the data.
+        model: The model at the estimates (posterior means after sampling), bound to the data.
         series: The data, on the model's scale.
         transform: From the original scale to the model's.
-        method_name: `"maximum_likelihood"`, `"map"` or `"nuts"`.
+        method_name: `"maximum_likelihood"`, `"map"`, `"nuts"`, `"pmmh"`, `"particle_gibbs"` or `"tempered_smc"`.
         draws: Posterior draws by path, (chain, draw, ...); None for point estimates.
         estimates: Estimates (posterior means) by path.
-        standard_errors: By path; NaN where there is none. None for NUTS.
+        standard_errors: By path; NaN where there is none. None after sampling.
         filter_method: How the states are integrated out, which the verbs go on with; None for the exact way.
         filter_specification: That method as JSON; empty for a class that is not of this library.
-        intervals: 95 % confidence intervals by path, (2, ...), NaN where there is none. None for NUTS.
+        intervals: 95 % confidence intervals by path, (2, ...), NaN where there is none. None after sampling.
         unconstrained_covariance: Inverse observed information on the unconstrained scale, or None.
         sample_stats: Sampler statistics by name, (chain, draw).
-        log_likelihood: Log-likelihood at the estimates on the original scale; None for NUTS.
+        log_likelihood: Log-likelihood at the estimates on the original scale; None after sampling.
         num_parameters: Number of learned parameters.
         diffuse_count: Number of diffuse elements of the first state.
         num_observations: Number of observed elements.
@@ -64,10 +64,14 @@ class Fitted:
         priors: Priors of the learned parameters, by path.
         coefficients: Constant coefficients of regressions and interventions: (mean, standard deviation), or
             draws (chain, draw).
-        pointwise: `loo` and `one_step` log densities, (chain, draw, time), original scale; None unless NUTS.
+        pointwise: `loo` and `one_step` log densities, (chain, draw, time), original scale, or
+            None: not for point estimates, nor where the likelihood was estimated.
         supports: Supports of the parameters, in words.
         specification: The model as JSON; empty for a class that is not of this library.
         extra_groups: Further groups of `to_datatree`.
+        sampler: The sampler with its options; None for point estimates.
+        sampler_specification: The sampler as JSON.
+        sampler_state: Arrays from which `resume` goes on.
     """
 
     model: Any
@@ -93,6 +97,9 @@ class Fitted:
     filter_method: Any = None
     filter_specification: str = ""
     intervals: dict[str, NDArray[np.float64]] | None = None
+    sampler: Any = None
+    sampler_specification: str = ""
+    sampler_state: list[NDArray[Any]] | None = None
 
     def __repr__(self) -> str:
         """One line: method, parameters, how it ended."""
@@ -128,7 +135,7 @@ class Fitted:
     def summary(self) -> pd.DataFrame:
         """A table of the parameters and coefficients.
 
-        After NUTS this is ArviZ's table (mean, sd, interval, ess_bulk, ess_tail, r_hat), with warnings about
+        After sampling this is ArviZ's table (mean, sd, interval, ess_bulk, ess_tail, r_hat), with warnings about
         divergences, saturated trees, and chains that disagree or have few effective draws. After an
         optimisation it has estimates, standard errors and 95 % intervals (computed on the unconstrained scale,
         so that a scale's stay positive); its `attrs` hold the log-likelihood,
@@ -160,6 +167,8 @@ class Fitted:
             _caution(f"chains disagree (largest r_hat {rhat:.3f}, above {_RHAT}): run longer warmup and more draws")
         if ess < _ESS_PER_CHAIN * chains:
             _caution(f"few effective draws (smallest {ess:.0f}, below {_ESS_PER_CHAIN} a chain): run more draws")
+        for text in self.status.details.get("cautions", []):
+            _caution(text)
         if not self.status.converged:
             _caution(self.status.message)
 

@@ -21,6 +21,7 @@ _PLAIN = (
     "num_observations",
     "specification",
     "filter_specification",
+    "sampler_specification",
 )
 _OWN_GROUPS = {
     _GROUP,
@@ -67,6 +68,7 @@ def from_record(tree: xr.DataTree) -> dict[str, Any]:
         "transform": transform_from_spec(read["transform"]),
         "unconstrained_covariance": state["covariance"].to_numpy() if "covariance" in state else None,
         "status": Status(*read["status"]),
+        "sampler_state": [state[f"state:{i}"].to_numpy() for i in range(read.get("states", 0))] or None,
         "priors": read["priors"],
         "supports": read["supports"],
         "extra_groups": {name: _with_times(part, read["time_unit"]) for name, part in extra.items()},
@@ -91,6 +93,8 @@ def _fit_arrays(fitted: Fitted) -> dict[str, Any]:
             found[name] = (tuple(f"{name}:{i}" for i in range(np.ndim(value))), np.asarray(value))
     for name, value in (fitted.pointwise or {}).items():
         found[_variable("pointwise", name)] = (("chain", "draw", "time"), value)
+    for i, value in enumerate(fitted.sampler_state or []):
+        found[f"state:{i}"] = (tuple(f"state:{i}:{axis}" for axis in range(np.ndim(value))), np.asarray(value))
     return found
 
 
@@ -112,6 +116,7 @@ def _described(fitted: Fitted, index: dict[str, Any]) -> dict[str, Any]:
         "coefficients": list(fitted.coefficients) if fitted.draws is not None else fitted.coefficients,
         "priors": {path: in_words(prior) for path, prior in fitted.priors.items()},
         "supports": fitted.supports,
+        "states": len(fitted.sampler_state or []),
     }
 
 

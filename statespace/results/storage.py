@@ -52,12 +52,12 @@ def _panel_record(members: dict[str, Fitted]) -> xr.DataTree:
     return tree
 
 
-def read(path: str | os.PathLike, build: Callable[[str, str], tuple[Any, Any]]) -> Fitted | PanelFit:
+def read(path: str | os.PathLike, build: Callable[[str, str, str], tuple[Any, Any, Any]]) -> Fitted | PanelFit:
     """Read a fit that `write` wrote.
 
     Args:
         path: The file.
-        build: Makes the model and the filtering method from their specifications.
+        build: Makes the model, the filtering method and the sampler from their specifications.
 
     Returns:
         The fit; its priors are texts.
@@ -77,8 +77,11 @@ def read(path: str | os.PathLike, build: Callable[[str, str], tuple[Any, Any]]) 
             names, parts = None, [from_record(tree)]
     except (KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{path} is incomplete or damaged and cannot be restored: {error}") from None
-    made = [build(fields["specification"], fields["filter_specification"]) for fields in parts]
-    found = [Fitted(model=m, filter_method=f, **fields) for (m, f), fields in zip(made, parts, strict=True)]
+    kinds = ("specification", "filter_specification", "sampler_specification")
+    made = [build(*(fields.get(kind, "") for kind in kinds)) for fields in parts]
+    found = [
+        Fitted(model=m, filter_method=f, sampler=s, **fields) for (m, f, s), fields in zip(made, parts, strict=True)
+    ]
     return found[0] if names is None else PanelFit(dict(zip(names, found, strict=True)))
 
 

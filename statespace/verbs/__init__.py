@@ -3,10 +3,12 @@
 from .decoding import viterbi
 from .evaluating import backtest, leave_future_out
 from .filtering import append, filter, log_likelihood, sample_states, smooth
-from .fitting import default_priors, fit, load
+from .fitting import default_priors, fit
 from .forecasting import forecast, simulate
+from .loading import load
 from .predictive import posterior_predictive, prior_predictive
 from .program import observe
+from .sampling import resume
 
 __all__ = [
     "append",
@@ -21,6 +23,7 @@ __all__ = [
     "observe",
     "posterior_predictive",
     "prior_predictive",
+    "resume",
     "sample_states",
     "simulate",
     "smooth",
