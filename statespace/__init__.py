@@ -20,6 +20,7 @@ from .inference.particle import AuxiliaryFilter, BootstrapFilter, GuidedFilter
 from .inference.particle_gibbs import ParticleGibbs
 from .inference.pmmh import PMMH
 from .inference.posterior_linearisation import PosteriorLinearisation
+from .inference.tempered import TemperedSMC
 from .late import load as __getattr__  # noqa: F401
 from .late import names as __dir__  # noqa: F401
 from .models.base import (
@@ -76,6 +77,7 @@ if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first use
         PanelFit,
         ParticleFiltered,
         PathForecast,
+        ProgramFit,
         Smoothed,
     )
     from .verbs import (
@@ -92,6 +94,7 @@ if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first use
         posterior_predictive,
         prior_predictive,
         resume,
+        sample_program,
         sample_states,
         simulate,
         smooth,
@@ -158,6 +161,7 @@ __all__ = [
     "PathForecast",
     "Poisson",
     "PosteriorLinearisation",
+    "ProgramFit",
     "Regression",
     "Seasonal",
     "SignalMatrices",
@@ -168,6 +172,7 @@ __all__ = [
     "Structural",
     "StructuralSignal",
     "StudentT",
+    "TemperedSMC",
     "TransitionMatrices",
     "UnscentedKalman",
     "append",
@@ -187,6 +192,7 @@ __all__ = [
     "posterior_predictive",
     "prior_predictive",
     "resume",
+    "sample_program",
     "sample_states",
     "simulate",
     "smooth",

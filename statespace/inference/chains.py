@@ -23,6 +23,7 @@ class AbstractSampler(eqx.Module):
     """A way of sampling the posterior of the parameters."""
 
     name: ClassVar[str]  # as it stands in a fit's `method_name`
+    takes_start: ClassVar[bool] = True  # whether it starts somewhere, rather than from the priors
 
     @property
     @abc.abstractmethod
@@ -145,6 +146,7 @@ class Draws(eqx.Module):
         state: The chains' last state, from which they can go on: a list of arrays.
         paths: Draws of the states, (chain, draw, time, state), where the sampler makes and keeps them.
         details: What else it found out, by name.
+        unfinished: What the draws are instead, where they are not yet those of the posterior; empty where they are.
     """
 
     values: dict[str, np.ndarray]
@@ -153,6 +155,7 @@ class Draws(eqx.Module):
     state: list[np.ndarray]
     paths: np.ndarray | None = None
     details: dict[str, Any] = eqx.field(default_factory=dict)
+    unfinished: str = ""
 
 
 class Kept(NamedTuple):

@@ -2,13 +2,15 @@
 
 from .discrete import DiscreteFiltered, DiscreteSmoothed, labelled_numbers
 from .filtered import AbstractFiltered, Filtered
-from .fitted import ConvergenceWarning, Fitted, Status
+from .fitted import Fitted
 from .forecast import Forecast, PathForecast
 from .labels import is_repeated, labelled_draws, labelled_paths, labelled_simulation, labelled_values
 from .panel import PanelFit
 from .particles import DegeneracyWarning, ParticleFiltered
 from .priors import Priors, in_words
+from .program import ProgramFit
 from .smoothed import Smoothed
+from .status import ConvergenceWarning, Status
 from .storage import read, write
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "ParticleFiltered",
     "PathForecast",
     "Priors",
+    "ProgramFit",
     "Smoothed",
     "Status",
     "in_words",

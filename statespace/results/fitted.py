@@ -1,10 +1,9 @@
 """What was learned from data."""
 
 import os
-import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,28 +14,9 @@ from ..data import Series, Transform
 from . import groups
 from .bridge import summary_table, to_arviz
 from .labels import is_repeated
+from .status import Status, caution, warn_of_draws
 
-_RHAT, _ESS_PER_CHAIN = 1.01, 100
 _NORMAL_95 = NormalDist().inv_cdf(0.975)
-
-
-class ConvergenceWarning(UserWarning):
-    """A fit whose numbers should not be trusted yet."""
-
-
-@dataclass(frozen=True)
-class Status:
-    """How a fit ended.
-
-    Attributes:
-        converged: Whether it ended as it should.
-        message: What happened, and what to do if it did not.
-        details: Figures of the optimiser or sampler.
-    """
-
-    converged: bool
-    message: str
-    details: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -146,31 +126,8 @@ class Fitted:
     def _sampled_summary(self, draws: dict[str, NDArray[np.float64]]) -> pd.DataFrame:
         table = summary_table(groups.posterior(draws, self.coefficients))
         table = table.drop(index=[name for name in map(str, table.index) if is_repeated(name, self.supports)])
-        self._warn(table, chains=len(next(iter(draws.values()))))
+        warn_of_draws(table, self.sample_stats, self.status, chains=len(next(iter(draws.values()))))
         return table
-
-    def _warn(self, table: pd.DataFrame, chains: int) -> None:
-        divergences = int(self.sample_stats["diverging"].sum()) if "diverging" in self.sample_stats else 0
-        depth = self.status.details.get("max_tree_depth")
-        deep = (
-            int((self.sample_stats["tree_depth"] >= depth).sum()) if depth and "tree_depth" in self.sample_stats else 0
-        )
-        rhat, ess = cast(tuple[float, float], (table["r_hat"].max(), table[["ess_bulk", "ess_tail"]].min().min()))
-        if divergences:
-            _caution(f"{divergences} transitions diverged: raise target_accept, or give tighter priors")
-        if deep:
-            _caution(f"{deep} transitions reached the tree depth {depth}: raise max_tree_depth, or try dense_mass=True")
-        stuck = [str(name) for name in table.index[table["sd"] == 0]]  # pyright: ignore[reportCallIssue, reportArgumentType]
-        if stuck:
-            _caution(f"{', '.join(stuck)} never moved: start elsewhere (start=), or check priors and data")
-        if rhat > _RHAT:
-            _caution(f"chains disagree (largest r_hat {rhat:.3f}, above {_RHAT}): run longer warmup and more draws")
-        if ess < _ESS_PER_CHAIN * chains:
-            _caution(f"few effective draws (smallest {ess:.0f}, below {_ESS_PER_CHAIN} a chain): run more draws")
-        for text in self.status.details.get("cautions", []):
-            _caution(text)
-        if not self.status.converged:
-            _caution(self.status.message)
 
     def _point_summary(self) -> pd.DataFrame:
         zeros = self.status.details.get("at_zero", [])
@@ -193,7 +150,7 @@ class Fitted:
         if self.method_name == "maximum_likelihood":
             table.attrs |= {"aic": self.aic, "aicc": self.aicc, "bic": self.bic}
         if not self.status.converged:
-            _caution(self.status.message)
+            caution(self.status.message)
         return table
 
     def to_datatree(self) -> xr.DataTree:
@@ -255,7 +212,3 @@ class Fitted:
         from .storage import write
 
         write(self, path)
-
-
-def _caution(text: str) -> None:
-    warnings.warn(text, ConvergenceWarning, stacklevel=5)

@@ -7,9 +7,10 @@ import numpy as np
 import xarray as xr
 
 from ..data import Series, transform_from_spec
-from .fitted import Fitted, Status
+from .fitted import Fitted
 from .labels import labelled, safe, stamps
 from .priors import in_words
+from .status import Status
 from .stored_index import decode_index, encode_index
 
 _GROUP = "statespace"

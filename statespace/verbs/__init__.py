@@ -7,7 +7,7 @@ from .fitting import default_priors, fit
 from .forecasting import forecast, simulate
 from .loading import load
 from .predictive import posterior_predictive, prior_predictive
-from .program import observe
+from .program import observe, sample_program
 from .sampling import resume
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "posterior_predictive",
     "prior_predictive",
     "resume",
+    "sample_program",
     "sample_states",
     "simulate",
     "smooth",

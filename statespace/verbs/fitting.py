@@ -20,7 +20,7 @@ from .sampling import drawn, sampled
 
 _METHODS = (MaximumLikelihood, EM, MAP, AbstractSampler)
 _WITHOUT_PRIORS = (MaximumLikelihood, EM)
-_NAMES = "MaximumLikelihood(), EM(), MAP(), NUTS(), PMMH() or ParticleGibbs()"
+_NAMES = "MaximumLikelihood(), EM(), MAP(), NUTS(), PMMH(), ParticleGibbs() or TemperedSMC()"
 
 
 def fit(
@@ -44,15 +44,17 @@ def fit(
             given as exactly zero stays zero.
         data: Series, (time,) or (time, series): pandas, xarray, NumPy or JAX. NaN is missing. Or a panel: a list of
             series of any lengths, or a dictionary of them by name, which share the parameters.
-        method: `MaximumLikelihood()` (the default), `EM()` for discrete states, `MAP()` or `NUTS()`.
+        method: `MaximumLikelihood()` (the default), `EM()` for discrete states, `MAP()`, or a sampler: `NUTS()`,
+            `PMMH()`, `ParticleGibbs()`, `TemperedSMC()`.
         inputs: Input columns, if the model reads any.
         times: Stamps of data that carry none.
-        priors: Priors by parameter path, in place of the default ones (`default_priors`); MAP and NUTS only.
+        priors: Priors by parameter path, in place of the default ones (`default_priors`); MAP and samplers only.
         fixed: Values by parameter path that are held, not learned.
         transform: `"log"`, `"boxcox"` or a `Transform` of the data, which the model then describes; likelihoods
             include its Jacobian and forecasts come back on the original scale.
         start: Values by path, or an earlier fit, to start from (a warm start).
-        key: PRNG key, or a whole number that makes one; needed by NUTS. An optimiser draws its further starts with it.
+        key: PRNG key, or a whole number that makes one; needed by samplers. An optimiser draws its further starts
+            with it.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -75,7 +77,9 @@ def fit(
     if not isinstance(method, _METHODS):
         raise TypeError(f"fit takes {_NAMES}, got {method!r}")
     if isinstance(method, _WITHOUT_PRIORS) and priors:
-        raise ValueError("maximum likelihood uses no priors: leave priors= out, or use MAP() or NUTS()")
+        raise ValueError(
+            "maximum likelihood uses no priors: leave priors= out, or use MAP() or a sampler such as NUTS()"
+        )
     if isinstance(method, AbstractSampler) and key is None:
         raise ValueError(f"{type(method).__name__} draws random numbers: pass key=jax.random.key(0) (any integer)")
     both = sorted(set(priors or {}) & set(fixed or {}))
@@ -89,6 +93,8 @@ def fit(
     problems = [problem_of(p.model, p.series, fixed=fixed, priors=law, method=filter_method) for p in prepared]
     whole = problems[0] if len(problems) == 1 else joined(problems)
     _check_problem(whole, method)
+    if start is not None and isinstance(method, AbstractSampler) and not method.takes_start:
+        raise ValueError(f"{type(method).__name__} starts from the priors: leave start= out")
     warm = _warm(start, whole)
     if isinstance(method, AbstractSampler):
         key, use = jax.random.split(key)

@@ -1,13 +1,18 @@
-"""observe: a state-space likelihood inside any NumPyro program."""
+"""observe and sample_program: a state-space likelihood inside any NumPyro program, and such programs sampled."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpyro
+from tqdm.auto import tqdm
 
 from ..data import placeholder
 from ..inference.method import AbstractMethod
-from .door import as_model, check_method, names_of_series
+from ..inference.program import Program
+from ..inference.tempered import TemperedSMC, temper
+from ..results import ProgramFit, Status
+from .door import as_key, as_model, check_method, names_of_series
 from .law import law_of, series_law
 
 
@@ -64,3 +69,62 @@ def observe(
     names = names_of_series(model, series)
     blank = placeholder(length, times=times, inputs=inputs, input_columns=model.input_names, names=names)
     return numpyro.sample(name, series_law(model, blank, None, method))
+
+
+def sample_program(
+    program: Callable[..., Any],
+    *args: Any,
+    sampler: TemperedSMC | None = None,
+    key: Any,
+    progress: bool = True,
+    **kwargs: Any,
+) -> ProgramFit:
+    """Sample the posterior of any NumPyro program by tempered sequential Monte Carlo, and estimate its evidence.
+
+    Args:
+        program: The program; its latent sites are continuous.
+        args: Its arguments.
+        sampler: Options; the default ones when left out.
+        key: PRNG key, or a whole number that makes one.
+        progress: Whether to show a progress bar.
+        kwargs: Named arguments of the program.
+
+    Returns:
+        A `ProgramFit`: `summary()`, `to_arviz()`, `log_evidence`. Interrupted, it has the draws of the exponent
+        that was reached, and says so.
+
+    Raises:
+        TypeError: If the sampler is another one (NumPyro's own MCMC serves programs too).
+        ValueError: If a latent site is discrete, or no draw from the prior gives the data a positive likelihood.
+
+    Example:
+        >>> import jax, numpyro, numpyro.distributions as dist, statespace as ss
+        >>> def program(y):
+        ...     mean = numpyro.sample("mean", dist.Normal(0.0, 2.0))
+        ...     numpyro.sample("y", dist.Normal(mean, 1.0), obs=y)
+        >>> small = ss.TemperedSMC(num_samples=200, num_chains=2)
+        >>> ss.sample_program(program, 1.0, sampler=small, key=0, progress=False).draws["mean"].shape
+        (2, 200)
+
+    Reference: Dau and Chopin (2022), "Waste-free sequential Monte Carlo", JRSS B 84.
+    """
+    sampler = TemperedSMC() if sampler is None else sampler
+    if not isinstance(sampler, TemperedSMC):
+        raise TypeError(f"sample_program takes TemperedSMC(), got {sampler!r}: NumPyro's MCMC runs programs as well")
+    with tqdm(total=1.0, desc=f"TemperedSMC, {sampler.num_chains} chains", disable=not progress) as bar:
+
+        def report(done: float, total: float, text: str) -> None:
+            del total
+            bar.update(done - bar.n)
+            bar.set_postfix_str(text)
+
+        found = temper(Program(functools.partial(program, *args, **kwargs)), sampler, as_key(key), report)
+    done = f"{sampler.num_samples} draws in each of {sampler.num_chains} chains"
+    text = found.unfinished or done
+    return ProgramFit(
+        draws=found.values,
+        sample_stats=found.stats,
+        log_evidence=found.details["log_evidence"],
+        log_evidence_se=found.details["log_evidence_se"],
+        status=Status(not found.unfinished, text, {**found.details, "interrupted": found.interrupted}),
+    )

@@ -16,13 +16,14 @@ from ..inference.panel import joined
 from ..inference.particle_gibbs import ParticleGibbs
 from ..inference.pmmh import PMMH
 from ..inference.problem import Problem, first_values, merge_priors
+from ..inference.tempered import TemperedSMC
 from ..results import Fitted, PanelFit, Status, in_words
 from .accounts import common, identified, reported, specification
 from .door import METHODS, Prepared, as_key, log_jacobian, problem_of, scale_of, values_of
 from .labelling import label_paths
 from .workers import over_draws
 
-SAMPLERS = {cls.__name__: cls for cls in (NUTS, PMMH, ParticleGibbs)}
+SAMPLERS = {cls.__name__: cls for cls in (NUTS, PMMH, ParticleGibbs, TemperedSMC)}
 _REPLICATES = 32
 
 
@@ -58,6 +59,7 @@ def sampled(
     at_means = {path: jnp.asarray(v) for path, v in means.items()}
     pointwise, coefficients = _pointwise(prepared, problem, draws, pointwise_key, progress)
     model = problem.at(at_means)
+    more = _spread(problem, at_means, spread_key) | _evidence(prepared, draws)
     fitted = Fitted(
         **common(prepared, problem, model),
         method_name=sampler.name,
@@ -67,7 +69,7 @@ def sampled(
         unconstrained_covariance=None,
         sample_stats=draws.stats,
         log_likelihood=None,
-        status=identified(_status(draws, sampler, _spread(problem, at_means, spread_key)), coefficients, problem),
+        status=identified(_status(draws, sampler, more), coefficients, problem),
         coefficients=coefficients,
         pointwise=pointwise,
         extra_groups={},
@@ -89,11 +91,20 @@ def _spread(problem: Problem, values: dict[str, Any], key: Any) -> dict[str, Any
     return {"log_likelihood_sd": float(found.std(ddof=1))}
 
 
-def _status(draws: Draws, sampler: AbstractSampler, spread: dict[str, Any]) -> Status:
+def _evidence(prepared: Prepared, draws: Draws) -> dict[str, Any]:
+    """The evidence on the data's original scale, where the sampler estimates it."""
+    if "log_evidence" not in draws.details:
+        return {}
+    return {"log_evidence": draws.details["log_evidence"] + float(log_jacobian(*prepared[1:]).sum())}
+
+
+def _status(draws: Draws, sampler: AbstractSampler, more: dict[str, Any]) -> Status:
     count = next(iter(draws.values.values())).shape[1]
-    details = {**sampler.details(), **draws.details, **spread, "interrupted": draws.interrupted}
+    details = {**sampler.details(), **draws.details, **more, "interrupted": draws.interrupted}
     details["cautions"] = sampler.cautions(details)
-    if draws.interrupted:
+    if draws.unfinished:
+        return Status(False, f"{draws.unfinished}; ss.resume goes on", details)
+    if draws.interrupted and count < sampler.num_samples:
         text = f"interrupted: {count} of {sampler.num_samples} draws a chain were completed and kept"
         return Status(False, f"{text}; ss.resume goes on", details)
     return Status(True, f"{count} draws in each of {sampler.num_chains} chains", details)
@@ -167,7 +178,7 @@ def resume(
     problems, scale = _problems(first, prepared, priors)
     whole = problems[0] if len(problems) == 1 else joined(problems)
     later = drawn(whole, sampler, scale, jax.random.key(0), progress, None, first.sampler_state)
-    both = _together(first, later)
+    both = later if first.status.details.get("exponent", 1.0) < 1 else _together(first, later)
     sampler = replace(sampler, num_samples=made + sampler.num_samples)
     keys = jax.random.split(jax.random.key(0) if key is None else as_key(key), len(problems))
     triples = zip(prepared, problems, keys, strict=True)
