@@ -28,7 +28,10 @@ from ..core.scan import at, length_of, part, scan
 class FeynmanKac(Protocol):
     """What the scan needs of a particle filter; a slot is one stamp's step, observation and mask."""
 
-    num_particles: int
+    @property
+    def num_particles(self) -> int:
+        """Number of particles."""
+        ...
 
     def look_ahead(self, x: Any, slot: Any) -> Float[Array, " particle"] | None:
         """What the particles at the stamp before promise for this observation (log, any constant), or None."""

@@ -15,6 +15,7 @@ from ..core.step import Step
 from ..models.base import AbstractGaussianDynamics, AbstractMomentEmission, AbstractStateSpace
 from . import feynman_kac, summaries
 from .feynman_kac import FeynmanKac, Moved, Options
+from .lineage import WithLineage, families, plain, standard_error
 from .method import AbstractMethod, Observed, Plan
 from .moves import Auxiliary, Bootstrap, Guided, Row, log_mean_density, rows, state_of
 from .particle_smoother import KINDS, fixed_lag, sample_backward
@@ -41,6 +42,8 @@ class AbstractParticleFilter(AbstractMethod):
             density of the transition, "genealogy" traces the filter's own, "lag" gives moments with `lag` later stamps.
         num_moves: Metropolis steps of "mcmc" for each path and stamp.
         lag: Number of later stamps that "lag" takes in.
+        error_lag: Stamps after which the filter has forgotten, for the standard error of the log-likelihood in filter
+            results; 0 for none, which is quicker.
     """
 
     num_particles: int = eqx.field(static=True, default=1000)
@@ -51,6 +54,7 @@ class AbstractParticleFilter(AbstractMethod):
     smoother: str = eqx.field(static=True, default="mcmc")
     num_moves: int = eqx.field(static=True, default=4)
     lag: int = eqx.field(static=True, default=10)
+    error_lag: int = eqx.field(static=True, default=20)
 
     random: ClassVar[bool] = True
     differentiable: ClassVar[bool] = False
@@ -66,6 +70,8 @@ class AbstractParticleFilter(AbstractMethod):
             raise ValueError(f"smoother={self.smoother!r} is unknown: choose one of {', '.join(KINDS)}, lag")
         if self.num_moves < 1 or self.lag < 1:
             raise ValueError(f"num_moves and lag must be at least 1, got {self.num_moves} and {self.lag}")
+        if self.error_lag < 0:
+            raise ValueError(f"error_lag must not be negative, got {self.error_lag}")
         unknown = [name for name in self.keep if name not in summaries.SUMMARIES]
         if isinstance(self.keep, str) or unknown:
             raise ValueError(f"keep={self.keep!r}: choose from {', '.join(map(repr, summaries.SUMMARIES))} in a tuple")
@@ -91,15 +97,25 @@ class AbstractParticleFilter(AbstractMethod):
     def filter(
         self, model: Any, observed: Observed, plan: Plan, belief: Particles | None = None, key: Any = None
     ) -> ParticleArrays:
-        """Terms, effective sample sizes, what `keep` names, and the last particles."""
+        """Terms, effective sample sizes, what `keep` names, the last particles, and the error of the likelihood."""
+        kac, traced = self.kac(model), self.error_lag > 0 and self.num_particles > 1
+        if traced:
+            kac = WithLineage(kac, self.error_lag)
+            belief = None if belief is None else kac.begun(belief)
 
         def summary(moved: Moved, slot: Row) -> Any:
+            found = families(moved, self.resampling) if traced else None
+            moved = plain(moved) if traced else moved
             kept = {name: summaries.SUMMARIES[name](moved) for name in self.keep}
             ess = 1.0 / jnp.sum(moved.cloud.weights**2)
-            return moved.term, ess, moved.selection.resampled, moved.alive, kept
+            return moved.term, ess, moved.selection.resampled, moved.alive, kept, found
 
-        last, (terms, ess, resampled, alive, kept) = self._run(model, observed, key, summary, belief)
-        return ParticleArrays(terms, ess, resampled, alive, kept, last)
+        last, (terms, ess, resampled, alive, kept, found) = self._run(model, observed, key, summary, belief, kac)
+        error = jnp.full((), jnp.nan, terms.dtype)
+        if traced:
+            last = Particles(last.x.x, last.log_weights)
+            error = standard_error(found, resampled, self.num_particles)
+        return ParticleArrays(terms, ess, resampled, alive, kept, last, error)
 
     def smooth(self, model: Any, observed: Observed, plan: Plan, key: Any = None) -> SmootherArrays:
         """Moments of as many paths as there are particles, or, with a lag, of the particles themselves."""
@@ -137,11 +153,17 @@ class AbstractParticleFilter(AbstractMethod):
         return slots, found
 
     def _run(
-        self, model: Any, observed: Observed, key: Any, summary: Callable[[Moved, Any], Any], belief: Any = None
+        self,
+        model: Any,
+        observed: Observed,
+        key: Any,
+        summary: Callable[[Moved, Any], Any],
+        belief: Any = None,
+        kac: FeynmanKac | None = None,
     ) -> Any:
         slots = rows(model, observed)
         long = len(observed.y) >= _CHECKPOINT
-        return feynman_kac.run(self.kac(model), slots, key, self.options, summary, belief, checkpoint=long)
+        return feynman_kac.run(kac or self.kac(model), slots, key, self.options, summary, belief, checkpoint=long)
 
 
 class BootstrapFilter(AbstractParticleFilter):

@@ -76,6 +76,7 @@ class ParticleArrays(eqx.Module):
         alive: Whether any particle had a weight.
         kept: What the method keeps, by name (`summaries.SUMMARIES`).
         last: The particles after the last stamp.
+        error: Standard error of the log-likelihood; NaN where it was not asked for.
     """
 
     terms: Float[Array, " time"]
@@ -84,6 +85,7 @@ class ParticleArrays(eqx.Module):
     alive: Bool[Array, " time"]
     kept: dict[str, Any]
     last: Particles
+    error: Float[Array, ""]
 
 
 class DrawArrays(eqx.Module):

@@ -35,6 +35,7 @@ class ParticleFiltered(AbstractFiltered):
         ancestors: Positions of the parents, (time, particle), or None where neither genealogy nor history was kept.
         particles: All particles, (time, particle, state), or None where the history was not kept.
         log_weights: Their normalised log weights, (time, particle), or None.
+        log_likelihood_variance: Variance of the estimate of the log-likelihood; NaN with `error_lag=0`.
     """
 
     num_particles: int
@@ -47,7 +48,9 @@ class ParticleFiltered(AbstractFiltered):
     ancestors: NDArray[np.int64] | None = None
     particles: NDArray[np.float64] | None = None
     log_weights: NDArray[np.float64] | None = None
+    log_likelihood_variance: float = float("nan")
 
+    _counts: ClassVar[tuple[str, ...]] = ("log_likelihood_variance",)
     _over_time: ClassVar[tuple[str, ...]] = (
         "log_likelihood_terms",
         "ess",
@@ -60,6 +63,11 @@ class ParticleFiltered(AbstractFiltered):
         "particles",
         "log_weights",
     )
+
+    @property
+    def log_likelihood_se(self) -> float:
+        """Standard error of the estimate of the log-likelihood, told from this run's lineages."""
+        return self.log_likelihood_variance**0.5
 
     def to_xarray(self) -> xr.Dataset:
         """All arrays with their coordinates; dimension `particle` where particles were kept."""
@@ -79,7 +87,8 @@ class ParticleFiltered(AbstractFiltered):
         }
         arrays = {name: pair for name, pair in named.items() if pair[1] is not None}
         coords = coordinates(self.index, self.names, self.state_names) | {"level": list(_LEVELS)}
-        return labelled(arrays, coords, num_particles=self.num_particles)
+        about = {"num_particles": self.num_particles, "log_likelihood_se": self.log_likelihood_se}
+        return labelled(arrays, coords, **about)
 
     def to_pandas(self) -> pd.DataFrame:
         """Means and standard deviations of the states by stamp, and the effective sample size.

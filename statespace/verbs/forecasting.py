@@ -61,7 +61,7 @@ def forecast(
         past_inputs: Input columns over the data, where data are given and `inputs` is not a table that covers them.
         num_samples: Number of joint paths: by default one for each posterior draw, and none for a model with
             known parameters. Where the future is not normal (counts, nonlinear models) the forecast is made of
-            paths, and there are at least 1000 by default.
+            paths, by default 1000, from posterior draws that are spread out over all.
         method: Filtering method: that of the fit or filter result, else the exact one of the model.
         key: PRNG key, or a whole number that makes one, needed for paths.
 
@@ -101,6 +101,8 @@ def forecast(
     use, choose = jax.random.split(jax.random.key(0) if key is None else key)  # without paths nothing is drawn
     if draws is not None:
         problem = problem_of(bound, series, fixed=_held(bound, draws), method=method)
+        if by_paths:  # a filter run for each path's draw of the parameters, and no more
+            draws = _spread_out(draws, paths)
         each = -(-paths // len(next(iter(draws.values()))))  # moments always come from all draws
         found = over_draws(
             lambda part, keys: analysis.forecast_arrays(problem, part, steps, keys, each), draws, use, False, "forecast"
@@ -123,11 +125,18 @@ def _num_paths(asked: int | None, draws: dict[str, Any] | None, by_paths: bool) 
     """How many joint paths are drawn: where the law is known by paths only, never none."""
     count = 0 if draws is None else len(next(iter(draws.values())))
     if asked is None:
-        return max(count, _PATHS) if by_paths else count
+        return _PATHS if by_paths else count
     if asked < (1 if by_paths else 0):
         least = "be at least 1 where the forecast is made of paths" if by_paths else "not be negative"
         raise ValueError(f"num_samples must {least}, got {asked}")
     return asked
+
+
+def _spread_out(draws: dict[str, Any], count: int) -> dict[str, Any]:
+    """Evenly spaced draws, at most so many."""
+    total = len(next(iter(draws.values())))
+    rows = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
+    return {path: v[rows] for path, v in draws.items()}
 
 
 def _held(model: Any, draws: dict[str, Any]) -> dict[str, Any]:

@@ -74,6 +74,7 @@ def _(found: ParticleArrays, prepared: Prepared, method: AbstractMethod) -> Part
     result = ParticleFiltered(
         **common(found, prepared, method),
         num_particles=size,
+        log_likelihood_variance=float(found.error) ** 2,
         ess=ess,
         resampled=resampled,
         alive=alive,

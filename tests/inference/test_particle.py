@@ -309,3 +309,50 @@ def test_the_door_says_what_would_do():
         ss.filter(skewed(), COUNTS)
     with pytest.raises(TypeError, match=r"which GuidedFilter\(\) needs.*BootstrapFilter"):
         ss.filter(skewed(), COUNTS, ss.GuidedFilter(10), key=0)
+
+
+def moving_spread():
+    """A stochastic volatility model whose particles differ much in what they promise."""
+    return ss.StateSpace(
+        lambda step: dist.Normal(0.0, 0.8),
+        lambda x, step: dist.Normal(0.95 * x, 0.25),
+        lambda x, step: dist.Normal(0.0, jnp.exp(x / 2)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("resampling", "threshold"),
+    [
+        ("systematic", 0.5),
+        pytest.param("multinomial", 1.0, marks=pytest.mark.slow),
+        pytest.param("systematic", 1.0, marks=pytest.mark.slow),
+        pytest.param("stratified", 1.0, marks=pytest.mark.slow),
+        pytest.param("residual", 0.5, marks=pytest.mark.slow),
+    ],
+)
+def test_one_run_tells_the_error_of_its_likelihood(resampling, threshold, key):
+    y = 1.5 * np.random.default_rng(3).standard_t(4, size=60)
+    data = observed_of(y)
+    method = ss.BootstrapFilter(num_particles=1000, resampling=resampling, threshold=threshold)
+
+    def one(k):
+        found = method.filter(moving_spread(), data, Plan(), key=k)
+        return jnp.sum(found.terms), found.error
+
+    totals, errors = eqx.filter_jit(jax.vmap(one))(jax.random.split(key, 400))
+    spread = np.std(np.asarray(totals))  # itself known to 4 %
+    assert abs(np.sqrt(np.mean(np.asarray(errors) ** 2)) / spread - 1) < 0.15
+    assert np.std(np.asarray(errors)) < 0.35 * spread
+
+
+def test_a_result_has_the_error_of_its_likelihood(key):
+    y = np.random.default_rng(3).normal(size=40)
+    whole = ss.filter(moving_spread(), y, ss.BootstrapFilter(num_particles=100), key=key)
+    assert 0 < whole.log_likelihood_se < 1
+    assert whole.to_xarray().attrs["log_likelihood_se"] == whole.log_likelihood_se
+    first = ss.filter(moving_spread(), y[:20], ss.BootstrapFilter(num_particles=100), key=key)
+    joined = ss.append(first, y[20:], key=key)
+    assert joined.log_likelihood_se > first.log_likelihood_se
+    none = ss.filter(moving_spread(), y, ss.BootstrapFilter(num_particles=100, error_lag=0), key=key)
+    assert np.isnan(none.log_likelihood_se)
+    np.testing.assert_array_equal(none.log_likelihood_terms, whole.log_likelihood_terms)
