@@ -1,0 +1,217 @@
+"""The law of an epidemic's compartments at the next stamp, known only by how it is drawn: in small steps of time.
+
+    S -> I at rate  beta(u) I / (S + I + R)  each,     I -> R at rate  gamma  each,     beta(u) = beta (1 + a cos(...))
+
+and, with births and deaths, everyone dies at rate mu while mu `population` are born, into S. In a step of length h
+
+    multinomial:  those who leave S are Binomial(S, 1 - exp(-h (sum of the rates))), shared out by the rates
+    poisson:      each flow is Poisson(h rate S), cut off at what is left (tau-leap)
+
+Sources: Breto, He, Ionides and King (2009), "Time series analysis via mechanistic models", Annals of Applied
+Statistics 3 (Euler-multinomial); Gillespie (2001), Journal of Chemical Physics 115 (tau-leap).
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+from numpyro.distributions import Distribution, constraints
+
+COMPARTMENTS = ("S", "I", "R", "infections", "recoveries")
+
+
+class Steps(NamedTuple):
+    """How the time between two stamps is passed.
+
+    Attributes:
+        kind: "multinomial" or "poisson".
+        count: Number of steps, or None where it depends on the stamp.
+        vital: Whether there are births and deaths.
+        season: Period of the transmission rate, or None.
+        population: Number to which births keep the population.
+    """
+
+    kind: str
+    count: int | None
+    vital: bool
+    season: float | None
+    population: float
+
+
+class Flows(NamedTuple):
+    """How many move in one step."""
+
+    infections: Array
+    recoveries: Array
+    births: Array
+    deaths: tuple[Array, Array, Array]
+
+
+class CompartmentLaw(Distribution):
+    """The law of (S, I, R, infections, recoveries) one stamp after (S, I, R); the last two count from then on.
+
+    Args:
+        start: S, I and R at the stamp before, (3,), whole numbers.
+        rates: beta, gamma, mu, a and the time of the peak, (5,).
+        moment: Time of the stamp before and time from it to this one, (2,).
+        count: Number of steps, where `steps` does not say it.
+        steps: How the time between is passed.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> steps = Steps("multinomial", 10, False, None, 100.0)
+        >>> rates = jnp.array([0.5, 0.2, 0.0, 0.0, 0.0])
+        >>> law = CompartmentLaw(jnp.array([90.0, 10.0, 0.0]), rates, jnp.array([0.0, 1.0]), 10, steps)
+        >>> float(law.sample(jax.random.key(0))[:3].sum())
+        100.0
+    """
+
+    arg_constraints = {  # noqa: RUF012 (NumPyro's own convention)
+        "start": constraints.real_vector,
+        "rates": constraints.real_vector,
+        "moment": constraints.real_vector,
+        "count": constraints.real,
+    }
+    support = constraints.real_vector  # pyright: ignore[reportAssignmentType]  NumPyro declares a property
+    pytree_data_fields = ("start", "rates", "moment", "count")
+    pytree_aux_fields = ("steps",)
+
+    def __init__(
+        self,
+        start: Float[Array, "*batch 3"],
+        rates: Float[Array, "*batch 5"],
+        moment: Float[Array, "*batch 2"],
+        count: Any,
+        steps: Steps,
+        *,
+        validate_args: bool | None = None,
+    ):
+        self.start, self.rates, self.moment, self.count, self.steps = start, rates, moment, count, steps
+        super().__init__(jnp.shape(start)[:-1], (len(COMPARTMENTS),), validate_args=validate_args)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The arguments that are no arrays, without which the law cannot be put together again."""
+        return {"steps": self.steps}
+
+    def sample(self, key: jax.Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        """Draw."""
+        shape = (*sample_shape, *self.batch_shape)
+        flows = _multinomial if self.steps.kind == "multinomial" else _poisson
+        return self._passed(shape, lambda i, x, rates, h: flows(jax.random.fold_in(key, i), x, rates, h))
+
+    @property
+    def mean(self) -> Array:
+        """Where the steps lead if each flow is as expected: the mean where the step is one, else near it."""
+        return self._passed(self.batch_shape, lambda i, x, rates, h: _expected(x, rates, h))
+
+    def log_prob(self, value: Array) -> Array:
+        """None: raises TypeError."""
+        del value
+        raise TypeError(
+            "the transition of an epidemic in small steps can be drawn from but has no density: use a BootstrapFilter "
+            'or AuxiliaryFilter, with smoother="genealogy" or "lag" and score=False'
+        )
+
+    def _passed(self, shape: tuple[int, ...], flows: Callable[..., Flows]) -> Array:
+        """The compartments after all steps."""
+        count = jnp.max(jnp.asarray(self.count)) if self.steps.count is None else self.steps.count
+        begin, length = self.moment[..., 0], self.moment[..., 1]
+        h = length / count
+        beta, gamma, mu, amplitude, peak = (self.rates[..., i] for i in range(5))
+
+        def body(i: Any, x: Array) -> Array:
+            now = begin + i * h
+            season = self.steps.season
+            swing = 0.0 if season is None else amplitude * jnp.cos(2 * jnp.pi * (now - peak) / season)
+            size = jnp.sum(x[:3], axis=0)
+            force = beta * (1.0 + swing) * x[1] / jnp.where(size > 0, size, 1.0)
+            rates = Rates(force, gamma, mu if self.steps.vital else None, self.steps.population)
+            return _moved(x, flows(i, x[:3], rates, h))
+
+        start = jnp.broadcast_to(jnp.moveaxis(self.start, -1, 0).reshape(3, *self.batch_shape), (3, *shape))
+        empty = jnp.zeros((len(COMPARTMENTS) - 3, *shape), self.start.dtype)
+        return jnp.moveaxis(jax.lax.fori_loop(0, count, body, jnp.concatenate([start, empty])), 0, -1)
+
+
+class Rates(NamedTuple):
+    """Rates for each person: of infection, of recovery, of death (None without births and deaths)."""
+
+    force: Array
+    recovery: Array
+    death: Array | None
+    population: float
+
+
+def _moved(x: Array, flows: Flows) -> Array:
+    s, i, r, infections, recoveries = x
+    lost = flows.deaths
+    return jnp.stack(
+        [
+            s - flows.infections - lost[0] + flows.births,
+            i + flows.infections - flows.recoveries - lost[1],
+            r + flows.recoveries - lost[2],
+            infections + flows.infections,
+            recoveries + flows.recoveries,
+        ]
+    )
+
+
+def _leaving(out: Callable[..., Array], x: Array, rates: Rates, h: Array) -> Flows:
+    """Flows where `out(number, chance, which)` says how many of a number leave."""
+    zero = jnp.zeros_like(x[0])
+    if rates.death is None:
+        infections = out(x[0], -jnp.expm1(-rates.force * h), 0)
+        recoveries = out(x[1], -jnp.expm1(-rates.recovery * h), 1)
+        return Flows(infections, recoveries, zero, (zero, zero, zero))
+    moved, lost = [], []
+    for which, rate in enumerate((rates.force, rates.recovery)):
+        total = rate + rates.death
+        leave = out(x[which], -jnp.expm1(-total * h), which)
+        onward = out(leave, rate / jnp.where(total > 0, total, 1.0), 2 + which)
+        moved.append(onward)
+        lost.append(leave - onward)
+    removed = out(x[2], -jnp.expm1(-rates.death * h), 4)
+    return Flows(moved[0], moved[1], zero, (lost[0], lost[1], removed))
+
+
+def _born(rates: Rates, h: Array) -> Array:
+    return jnp.zeros(()) if rates.death is None else rates.death * rates.population * h
+
+
+def _expected(x: Array, rates: Rates, h: Array) -> Flows:
+    flows = _leaving(lambda number, chance, which: number * chance, x, rates, h)
+    return flows._replace(births=flows.births + _born(rates, h))
+
+
+def _multinomial(key: Any, x: Array, rates: Rates, h: Array) -> Flows:
+    keys = jax.random.split(key, 6)
+
+    def out(number: Array, chance: Array, which: int) -> Array:
+        chance = jnp.clip(jnp.broadcast_to(chance, number.shape), 0.0, 1.0)
+        return jax.random.binomial(keys[which], number, chance, dtype=number.dtype)
+
+    flows = _leaving(out, x, rates, h)
+    return flows if rates.death is None else flows._replace(births=_poisson_draw(keys[5], _born(rates, h), x[0]))
+
+
+def _poisson(key: Any, x: Array, rates: Rates, h: Array) -> Flows:
+    keys = jax.random.split(key, 6)
+    s, i, r = x
+    infections = jnp.minimum(_poisson_draw(keys[0], h * rates.force * s, s), s)
+    recoveries = jnp.minimum(_poisson_draw(keys[1], h * rates.recovery * i, i), i)
+    zero = jnp.zeros_like(s)
+    if rates.death is None:
+        return Flows(infections, recoveries, zero, (zero, zero, zero))
+    left = (s - infections, i - recoveries, r)
+    lost = [
+        jnp.minimum(_poisson_draw(keys[2 + n], h * rates.death * whole, whole), rest)
+        for n, (whole, rest) in enumerate(zip((s, i, r), left, strict=True))
+    ]
+    return Flows(infections, recoveries, _poisson_draw(keys[5], _born(rates, h), s), (lost[0], lost[1], lost[2]))
+
+
+def _poisson_draw(key: Any, mean: Array, like: Array) -> Array:
+    return jax.random.poisson(key, jnp.broadcast_to(mean, like.shape)).astype(like.dtype)
