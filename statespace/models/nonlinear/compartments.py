@@ -131,7 +131,7 @@ class CompartmentLaw(Distribution):
             rates = Rates(force, gamma, mu if self.steps.vital else None, self.steps.population)
             return _moved(x, flows(i, x[:3], rates, h))
 
-        start = jnp.broadcast_to(jnp.moveaxis(self.start, -1, 0).reshape(3, *self.batch_shape), (3, *shape))
+        start = jnp.moveaxis(jnp.broadcast_to(self.start, (*shape, 3)), -1, 0)
         empty = jnp.zeros((len(COMPARTMENTS) - 3, *shape), self.start.dtype)
         return jnp.moveaxis(jax.lax.fori_loop(0, count, body, jnp.concatenate([start, empty])), 0, -1)
 

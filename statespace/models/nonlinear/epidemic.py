@@ -1,6 +1,7 @@
 """Epidemics in compartments of whole people."""
 
 import math
+from dataclasses import KW_ONLY
 from typing import Any
 
 import equinox as eqx
@@ -103,6 +104,7 @@ class SIR(AbstractStateSpace):
         prior=lambda self, scale: dist.Uniform(0.0, self.season or 1.0),
         active=_present("amplitude"),
     )
+    _: KW_ONLY  # the fields below have no default, those above have
     population: float = eqx.field(static=True)
     season: float | None = eqx.field(static=True)
     counts: str = eqx.field(static=True)

@@ -1,6 +1,7 @@
 """Tracking from angles alone."""
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY
 from typing import Any
 
 import equinox as eqx
@@ -54,6 +55,7 @@ class BearingsOnly(AbstractLinearDynamics):
     observation_scale: Float[Array, "*batch"] | Unknown = param(
         constraints.positive, prior=lambda self, scale: dist.LogNormal(jnp.log(0.05), 1.0)
     )
+    _: KW_ONLY  # the fields below have no default, those above have
     sensors: Float[Array, "sensor 2"]
     first: InitialLaw
     carrier: tuple[str, ...] = eqx.field(static=True)
@@ -121,7 +123,7 @@ class BearingsOnly(AbstractLinearDynamics):
 
     def emission(self, x: Float[Array, " state"], step: Step) -> Distribution:
         """Von Mises laws, independent over the sensors."""
-        places = self.sensors if not self.carrier else self.sensors + step.inputs
+        places = self.sensors if not self.carrier else self.sensors + jnp.asarray(step.inputs)
         away = x[:2] - places
         angle = jnp.arctan2(away[:, 1], away[:, 0])
         return dist.VonMises(angle, jnp.broadcast_to(self.observation_scale**-2, angle.shape)).to_event(1)

@@ -1,6 +1,7 @@
 """Stochastic volatility: plain, with heavy tails, and with leverage."""
 
 import math
+from dataclasses import KW_ONLY
 from typing import Any
 
 import equinox as eqx
@@ -87,6 +88,7 @@ class StochasticVolatility(AbstractLinearDynamics, AbstractSignalEmission):
     df: Float[Array, "*batch"] | Unknown = param(
         constraints.greater_than(2.0), prior=_df_prior, active=lambda self: self.heavy
     )
+    _: KW_ONLY  # the fields below have no default, those above have
     heavy: bool = eqx.field(static=True)
     term: LogVolatility
 
