@@ -19,6 +19,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from numpyro.distributions import Distribution, constraints
 
+from ...core.counts import draw_binomial, draw_poisson
+
 COMPARTMENTS = ("S", "I", "R", "infections", "recoveries")
 
 
@@ -190,8 +192,7 @@ def _multinomial(key: Any, x: Array, rates: Rates, h: Array) -> Flows:
     keys = jax.random.split(key, 6)
 
     def out(number: Array, chance: Array, which: int) -> Array:
-        chance = jnp.clip(jnp.broadcast_to(chance, number.shape), 0.0, 1.0)
-        return jax.random.binomial(keys[which], number, chance, dtype=number.dtype)
+        return draw_binomial(keys[which], number, chance)
 
     flows = _leaving(out, x, rates, h)
     return flows if rates.death is None else flows._replace(births=_poisson_draw(keys[5], _born(rates, h), x[0]))
@@ -214,4 +215,4 @@ def _poisson(key: Any, x: Array, rates: Rates, h: Array) -> Flows:
 
 
 def _poisson_draw(key: Any, mean: Array, like: Array) -> Array:
-    return jax.random.poisson(key, jnp.broadcast_to(mean, like.shape)).astype(like.dtype)
+    return draw_poisson(key, jnp.broadcast_to(mean, like.shape).astype(like.dtype))
