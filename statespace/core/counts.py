@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import ndtri
+from jax.lax import erf_inv
 from jaxtyping import Array, Float
 
 _SUMMED = 16.0  # variance below which probabilities are summed
@@ -106,7 +106,7 @@ def _rounded_quantile(u: Array, mean: Array, variance: Array, third: Array, four
     variance = jnp.maximum(variance, 1.0) - 1.0 / 12.0
     sd = jnp.sqrt(variance)
     a, b, c = third / sd**3, (fourth + 1.0 / 120.0) / variance**2, fifth / sd**5
-    w = ndtri(u)
+    w = jnp.sqrt(2.0) * erf_inv(2.0 * u - 1.0)
     w2 = w * w
     bent = a * (w2 - 1.0) / 6.0 + b * w * (w2 - 3.0) / 24.0 - a * a * w * (2.0 * w2 - 5.0) / 36.0
     bent = bent + c * (w2 * (w2 - 6.0) + 3.0) / 120.0 - a * b * (w2 * (w2 - 5.0) + 2.0) / 24.0

@@ -1,5 +1,7 @@
 """Nonlinear models of their fields: laws against SciPy, likelihoods against histogram filters, verbs and the door."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 import statespace as ss
+from statespace.core.draws import sample_each
 from statespace.core.parameters import parameters, unknown
 from statespace.core.step import make_steps
 from statespace.models.specification import describe, rebuild
@@ -27,10 +30,33 @@ MODELS = {
     "bearings": lambda: ss.BearingsOnly([[0.0, 0.0], [4.0, 0.0]], START, 0.02, 0.05),
 }
 PF = ss.BootstrapFilter(4000)
+GRIDDED = ("volatility", "gompertz", "theta", "growth")
+
+
+def some(*often):
+    """The named models every day, the others with the long studies."""
+    return [name if name in often else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+
+
+@functools.lru_cache
+def simulated(name, length, seed):
+    return ss.simulate(MODELS[name](), length, key=seed).y.values[0].astype(float)
 
 
 def made(name, length=30, seed=3):
-    return ss.simulate(MODELS[name](), length, key=seed).y.values[0].astype(float)
+    return simulated(name, length, seed).copy()
+
+
+def anything(name, length=30):
+    """Data that the model takes."""
+    rng = np.random.default_rng(0)
+    columns = MODELS[name]().num_series
+    if name == "sir":
+        return np.round(45 * np.exp(-(((np.arange(length) - 9.0) / 5.0) ** 2)))[:, None]
+    if name == "ricker":
+        return rng.poisson(20, (length, columns)).astype(float)
+    noise = rng.normal(size=(length, columns))
+    return np.exp(0.3 * noise) if name in ("gompertz", "theta") else np.clip(noise, -3.0, 3.0)
 
 
 def step_at(t, previous=None):
@@ -41,10 +67,10 @@ def step_at(t, previous=None):
 # --- every model through the verbs ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", some("leverage", "sir"))
 def test_the_verbs_serve(name, key):
     model = MODELS[name]()
-    y = pd.DataFrame(made(name), INDEX)
+    y = pd.DataFrame(anything(name), INDEX)
     y.columns = [f"s{i}" for i in range(y.shape[1])]
     y.iloc[[4, 11]] = np.nan
     found = ss.filter(model, y, ss.BootstrapFilter(300), key=key)
@@ -62,8 +88,7 @@ def test_the_verbs_serve(name, key):
 @pytest.mark.parametrize("name", MODELS)
 def test_priors_are_proper_and_inside_the_supports(name, key):
     model = MODELS[name]()
-    blank = jax.tree.map(lambda x: x, model)
-    priors = ss.default_priors(blank, made(name))
+    priors = ss.default_priors(model, anything(name))
     found = parameters(model)
     assert set(priors) == set(found)
     for path, prior in priors.items():
@@ -136,7 +161,10 @@ def exact(name, y):
     return histogram(first, move, lambda v, g: stats.norm.logpdf(v, g**2 / 20, 1.0), y, x)
 
 
-@pytest.mark.parametrize("name", ["volatility", "heavy", "leverage", "gompertz", "theta", "ricker", "growth"])
+@pytest.mark.parametrize(
+    "name",
+    [*("heavy", "leverage", "ricker"), *(pytest.param(n, marks=pytest.mark.slow) for n in GRIDDED)],
+)
 def test_the_likelihood_is_that_of_a_histogram_filter(name, key):
     y = made(name)[:, 0]
     if name != "leverage":
@@ -163,7 +191,7 @@ def test_moments_of_the_statistic_with_heavy_tails(key):
 
 
 def test_volatility_is_the_sum_of_its_components():
-    y = made("volatility")[:, 0]
+    y = anything("volatility")[:, 0]
     ar = ss.AutoRegressive(1, [0.95], 0.25) + ss.LogVolatility()
     scaled = ss.log_likelihood(ar, y / np.exp(-0.5), ss.ExtendedKalman()) - len(y) * -0.5
     found = ss.log_likelihood(MODELS["volatility"](), y, ss.ExtendedKalman())
@@ -182,7 +210,7 @@ def test_leverage_is_the_correlation_of_the_shocks():
 
 
 def test_a_return_of_zero_is_for_particles_or_an_offset(key):
-    y = made("volatility")[:, 0]
+    y = anything("volatility")[:, 0]
     y[7] = 0.0
     assert np.isfinite(ss.log_likelihood(MODELS["volatility"](), y, PF, key=key))
     for method in (ss.ExtendedKalman(), ss.PosteriorLinearisation()):
@@ -256,7 +284,7 @@ def test_the_target_moves_as_an_integrated_brownian_motion():
 
 
 def test_a_carried_sensor_is_one_that_moves(key):
-    y = made("bearings")[:, :1]
+    y = anything("bearings")[:, :1]
     fixed = ss.BearingsOnly([[1.0, 2.0]], START, 0.02, 0.05)
     carried = ss.BearingsOnly([[0.0, 0.0]], START, 0.02, 0.05, carrier=("east", "north"))
     path = pd.DataFrame({"north": np.full(30, 2.0), "east": np.full(30, 1.0)})
@@ -271,39 +299,39 @@ def test_bearings_find_the_target(key):
     found = ss.filter(MODELS["bearings"](), y, ss.BootstrapFilter(5000), key=key)
     z = (path[-1] - found.mean[-1]) / found.sd[-1]
     assert np.abs(z).max() < 4
-    assert found.sd[-1, :2].max() < 0.5
+    assert found.sd[-1, :2].max() < 0.7 < found.sd[0, :2].max() + 0.5
 
 
 # --- epidemics -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("steps", ["multinomial", "poisson"])
-@pytest.mark.parametrize("vital", [False, True])
-def test_people_are_conserved_and_counts_start_anew(steps, vital):
-    extra = {"birth_rate": 0.05, "immune": 0.3} if vital else {}
-    model = ss.SIR(400, 1.2, 0.4, infected=4, reporting=0.5, law="poisson", steps=steps, dt=0.2, **extra)
-    states = ss.simulate(model, 25, num_samples=20, key=2).states
-    s, i, r, new, gone = (states.sel(state=name).values for name in model.state_names)
-    assert np.array_equal(states.values, states.values.round())
-    assert states.values.min() >= 0
-    if vital:
-        return
+def test_people_are_conserved_and_counts_start_anew(steps, key):
+    model = ss.SIR(400, 1.2, 0.4, infected=4, reporting=0.5, law="poisson", steps=steps, dt=0.2)
+    path = [model.initial(step_at(0)).sample(key, (50,))]
+    np.testing.assert_array_equal(path[0][:, 3], 396 - path[0][:, 0])
+    move = jax.jit(lambda x, k: sample_each(lambda z: model.transition(z, step_at(1)), x, k))
+    for i in range(20):
+        path.append(move(path[-1], jax.random.fold_in(key, i)))
+    s, i, r, new, gone = np.moveaxis(np.array(path), 2, 0)
+    assert np.array_equal(path, np.round(path))
+    assert min(s.min(), i.min(), r.min()) >= 0
     np.testing.assert_array_equal(s + i + r, 400)
-    np.testing.assert_array_equal(new[:, 1:], s[:, :-1] - s[:, 1:])
-    np.testing.assert_array_equal(gone[:, 1:], r[:, 1:] - r[:, :-1])
-    np.testing.assert_array_equal(new[:, 0], 396 - s[:, 0])
+    np.testing.assert_array_equal(new[1:], s[:-1] - s[1:])
+    np.testing.assert_array_equal(gone[1:], r[1:] - r[:-1])
+    assert gone.max() > 20
 
 
 @pytest.mark.parametrize("steps", ["multinomial", "poisson"])
 def test_births_keep_the_population(steps, key):
-    model = ss.SIR(1000, 1.2, 0.4, infected=0.1, reporting=0.5, law="poisson", birth_rate=0.1, steps=steps)
+    model = ss.SIR(1000, 1.2, 0.4, infected=0.1, reporting=0.5, law="poisson", birth_rate=0.1, steps=steps, dt=0.1)
     x = jnp.array([300.0, 100.0, 200.0, 9.0, 9.0])
     law = model.transition(x, step_at(3))
     draws = np.asarray(law.sample(key, (20000,)))
     total = draws[:, :3].sum(axis=1)
     expected = 1000 - 400 * np.exp(-0.1)
-    assert total.mean() == pytest.approx(expected, abs=1.0)
-    np.testing.assert_allclose(draws.mean(axis=0), law.mean, rtol=0.01)
+    assert total.mean() == pytest.approx(expected, abs=1.5)  # to the first order in dt
+    np.testing.assert_allclose(draws.mean(axis=0), law.mean, rtol=0.01 if steps == "multinomial" else 0.03)
 
 
 def test_one_step_has_the_moments_of_its_binomials(key):
@@ -385,7 +413,7 @@ def test_counts_may_be_binomial_or_of_the_infectious(key):
 
 
 def test_what_needs_a_density_is_refused_with_advice(key):
-    model, y = MODELS["sir"](), made("sir")
+    model, y = MODELS["sir"](), anything("sir")
     with pytest.raises(TypeError, match=r"has no density: use a BootstrapFilter .* smoother=\"genealogy\""):
         ss.smooth(model, y, ss.BootstrapFilter(100), key=key)
     with pytest.raises(TypeError, match=r"pass one of BootstrapFilter\(\), AuxiliaryFilter\(\)"):
@@ -440,7 +468,7 @@ def test_bad_models_are_refused(make, message):
     ],
 )
 def test_bad_values_are_named(name, bad, message, key):
-    y = made(name)
+    y = anything(name)
     y[2, 0] = bad
     with pytest.raises(ValueError, match=message):
         ss.filter(MODELS[name](), y, PF, key=key)
@@ -450,4 +478,4 @@ def test_bad_values_are_named(name, bad, message, key):
 def test_irregular_stamps_are_refused(name, key):
     days = pd.to_datetime(["2020-01-01", "2020-01-02", "2020-01-09"])
     with pytest.raises(ValueError, match="counts periods"):
-        ss.filter(MODELS[name](), pd.Series(made(name)[:3, 0], days), PF, key=key)
+        ss.filter(MODELS[name](), pd.Series(anything(name)[:3, 0], days), PF, key=key)

@@ -161,22 +161,18 @@ def _moved(x: Array, flows: Flows) -> Array:
     )
 
 
-def _leaving(out: Callable[..., Array], x: Array, rates: Rates, h: Array) -> Flows:
-    """Flows where `out(number, chance, which)` says how many of a number leave."""
+def _leaving(out: Callable[[Array, Array], Array], x: Array, rates: Rates, h: Array) -> Flows:
+    """Flows where `out(numbers, chances)` says how many of some numbers leave."""
     zero = jnp.zeros_like(x[0])
+    force, recovery = (jnp.broadcast_to(rate, zero.shape) for rate in (rates.force, rates.recovery))
     if rates.death is None:
-        infections = out(x[0], -jnp.expm1(-rates.force * h), 0)
-        recoveries = out(x[1], -jnp.expm1(-rates.recovery * h), 1)
-        return Flows(infections, recoveries, zero, (zero, zero, zero))
-    moved, lost = [], []
-    for which, rate in enumerate((rates.force, rates.recovery)):
-        total = rate + rates.death
-        leave = out(x[which], -jnp.expm1(-total * h), which)
-        onward = out(leave, rate / jnp.where(total > 0, total, 1.0), 2 + which)
-        moved.append(onward)
-        lost.append(leave - onward)
-    removed = out(x[2], -jnp.expm1(-rates.death * h), 4)
-    return Flows(moved[0], moved[1], zero, (lost[0], lost[1], removed))
+        moved = out(x[:2], -jnp.expm1(-h * jnp.stack([force, recovery])))
+        return Flows(moved[0], moved[1], zero, (zero, zero, zero))
+    death = jnp.broadcast_to(rates.death, zero.shape)
+    onward, total = jnp.stack([force, recovery]), jnp.stack([force + death, recovery + death, death])
+    left = out(x, -jnp.expm1(-h * total))
+    moved = out(left[:2], onward / jnp.where(total[:2] > 0, total[:2], 1.0))
+    return Flows(moved[0], moved[1], zero, (left[0] - moved[0], left[1] - moved[1], left[2]))
 
 
 def _born(rates: Rates, h: Array) -> Array:
@@ -184,35 +180,29 @@ def _born(rates: Rates, h: Array) -> Array:
 
 
 def _expected(x: Array, rates: Rates, h: Array) -> Flows:
-    flows = _leaving(lambda number, chance, which: number * chance, x, rates, h)
+    flows = _leaving(lambda numbers, chances: numbers * chances, x, rates, h)
     return flows._replace(births=flows.births + _born(rates, h))
 
 
 def _multinomial(key: Any, x: Array, rates: Rates, h: Array) -> Flows:
-    keys = jax.random.split(key, 6)
-
-    def out(number: Array, chance: Array, which: int) -> Array:
-        return draw_binomial(keys[which], number, chance)
-
-    flows = _leaving(out, x, rates, h)
-    return flows if rates.death is None else flows._replace(births=_poisson_draw(keys[5], _born(rates, h), x[0]))
+    keys = iter(jax.random.split(key, 3))
+    flows = _leaving(lambda numbers, chances: draw_binomial(next(keys), numbers, chances), x, rates, h)
+    if rates.death is None:
+        return flows
+    return flows._replace(births=draw_poisson(next(keys), jnp.broadcast_to(_born(rates, h), x[0].shape)))
 
 
 def _poisson(key: Any, x: Array, rates: Rates, h: Array) -> Flows:
-    keys = jax.random.split(key, 6)
     s, i, r = x
-    infections = jnp.minimum(_poisson_draw(keys[0], h * rates.force * s, s), s)
-    recoveries = jnp.minimum(_poisson_draw(keys[1], h * rates.recovery * i, i), i)
     zero = jnp.zeros_like(s)
     if rates.death is None:
-        return Flows(infections, recoveries, zero, (zero, zero, zero))
-    left = (s - infections, i - recoveries, r)
-    lost = [
-        jnp.minimum(_poisson_draw(keys[2 + n], h * rates.death * whole, whole), rest)
-        for n, (whole, rest) in enumerate(zip((s, i, r), left, strict=True))
-    ]
-    return Flows(infections, recoveries, _poisson_draw(keys[5], _born(rates, h), s), (lost[0], lost[1], lost[2]))
-
-
-def _poisson_draw(key: Any, mean: Array, like: Array) -> Array:
-    return draw_poisson(key, jnp.broadcast_to(mean, like.shape).astype(like.dtype))
+        drawn = draw_poisson(key, h * jnp.stack([rates.force * s, rates.recovery * i]))
+        return Flows(jnp.minimum(drawn[0], s), jnp.minimum(drawn[1], i), zero, (zero, zero, zero))
+    lost = rates.death * x
+    born = jnp.broadcast_to(rates.death * rates.population, s.shape)
+    means = jnp.stack([rates.force * s, rates.recovery * i, lost[0], lost[1], lost[2], born])
+    drawn = draw_poisson(key, h * means)
+    infections, recoveries = jnp.minimum(drawn[0], s), jnp.minimum(drawn[1], i)
+    rest = (s - infections, i - recoveries, r)
+    deaths = tuple(jnp.minimum(d, left) for d, left in zip(drawn[2:5], rest, strict=True))
+    return Flows(infections, recoveries, drawn[5], (deaths[0], deaths[1], deaths[2]))
