@@ -70,7 +70,7 @@ def step_at(t, previous=None):
 @pytest.mark.parametrize("name", some("leverage", "sir"))
 def test_the_verbs_serve(name, key):
     model = MODELS[name]()
-    y = pd.DataFrame(anything(name), INDEX)
+    y = pd.DataFrame(anything(name) if name in ("leverage", "sir") else made(name), INDEX)
     y.columns = [f"s{i}" for i in range(y.shape[1])]
     y.iloc[[4, 11]] = np.nan
     found = ss.filter(model, y, ss.BootstrapFilter(300), key=key)
