@@ -29,8 +29,8 @@ past, later = deaths[:"1977"], deaths["1978":]
 # %% [markdown]
 # ## Is the scatter that of Poisson?
 # The variance of Poisson counts is their mean. `NegativeBinomial` has one more parameter, its concentration: the
-# larger, the nearer to Poisson. The observation is linearised about the state (here by the extended Kalman filter), and the
-# maximum of that likelihood is found as for any other model.
+# larger, the nearer to Poisson. The observation is linearised about the state (here by the extended Kalman filter), and
+# the maximum of that likelihood is found as for any other model.
 
 # %%
 trend = ss.LocalLevel() + ss.Seasonal(12, scale=0.0)
@@ -68,7 +68,7 @@ ss.plots.states(smoothed, names="level", axes=axes[0])
 axes[0].set_title("Level of log deaths a month, given all of 1973 to 1977", loc="left", fontsize=10)
 ss.plots.forecast(ahead, history=36, ax=axes[1])
 axes[1].plot(later.index, later, linestyle="none", marker="o", markersize=3.5, color="#D55E00", label="came later")
-axes[1].set_title("Deaths a month, and a year ahead", loc="left", fontsize=10)
+axes[1].set_title("Deaths a month", loc="left", fontsize=10)
 axes[1].legend(frameon=False, fontsize=8.5, loc="lower right", bbox_to_anchor=(1, 1), ncols=5)
 if not SMALL:
     figure.savefig(IMAGES / "counts.png", dpi=110)

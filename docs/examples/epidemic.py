@@ -2,8 +2,8 @@
 # # An epidemic: from data to forecast
 #
 # In January 1978 influenza came to a boarding school in the north of England. Of 763 boys, how many were in bed each
-# day is known (British Medical Journal, 4 March 1978). The model is a stochastic SIR: boys are infected by those who are
-# infectious, and leave that group at a constant rate; whole boys, in steps of a tenth of a day.
+# day is known (British Medical Journal, 4 March 1978). The model is a stochastic SIR: boys are infected by those who
+# are infectious, and leave that group at a constant rate; whole boys, in steps of a tenth of a day.
 
 # %%
 import os
@@ -108,6 +108,7 @@ right.plot(early.index, early, color="#222222", marker=".", label="the first wee
 right.plot(later.index, later, linestyle="none", color="#D55E00", marker="o", markersize=4, label="came later")
 right.set_title("Boys in bed", loc="left", fontsize=10)
 right.legend(frameon=False, fontsize=8.5)
+right.set_xticks(in_bed.index[1::3])
 right.xaxis.set_major_formatter(matplotlib.dates.DateFormatter("%d %b"))
 filtered = ss.filter(outbreak(*best), in_bed, ss.BootstrapFilter(PARTICLES, keep=("moments", "quantiles")), key=5)
 axes = ss.plots.particles(filtered, names=["S", "I"], observed="I")

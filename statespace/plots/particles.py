@@ -68,7 +68,7 @@ def particles(
         _draw_fan(ax, x, edges if transform is None else [np.asarray(transform(edge)) for edge in edges])
         if name == observed:
             style.line(ax, x, _data(filtered), linestyle="none", marker=".", markersize=4, label="observed")
-        style.title(ax, name, remark if transform is None else "; ".join(filter(None, ["transformed", remark])))
+        style.title(ax, name, remark)
         if name in (wanted[0], observed):
             style.legend(ax)
     _draw_sizes(panels[-1], x, filtered)
