@@ -82,7 +82,8 @@ print(f"smoothed volatility between {smoothed.min():.2f} and {smoothed.max():.2f
 
 # %% [markdown]
 # ## The likelihood by particles
-# A grid, with the mean near that of the quick estimates and one key for all points: more than ten above the values in print.
+# A grid, with the mean near that of the quick estimates and one key for all points: its best is more than ten above the
+# values in print.
 
 # %%
 rough = ss.BootstrapFilter(PARTICLES // 3)
