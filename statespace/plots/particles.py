@@ -48,7 +48,7 @@ def particles(
     Example:
         >>> import statespace as ss
         >>> model = ss.StochasticVolatility(-1.02, 0.9702, 0.178)
-        >>> found = ss.filter(model, ss.datasets.gbp_usd()[:50], ss.BootstrapFilter(500), key=0)
+        >>> found = ss.filter(model, ss.datasets.gbp_usd()[:10], ss.BootstrapFilter(500), key=0)
         >>> axes = ss.plots.particles(found)
         >>> [ax.get_title(loc="left") for ax in axes]
         ['log_variance', 'effective sample size']
