@@ -9,7 +9,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array
 from numpyro.distributions import Distribution
 
-_OURS = ("numpyro.distributions.", __name__.rpartition(".")[0] + ".")
+_OURS = ("numpyro.distributions.", __name__.partition(".")[0] + ".")
 
 
 def sample_each(law: Callable[[Any], Distribution], xs: Any, key: Any) -> Array:
@@ -61,7 +61,7 @@ def _rebuilt(law: Any, one: Any) -> Distribution | None:
     if wide:  # a scalar argument of a law with a batch of its own must line up behind the new axis
         rank = {name: _event_rank(law, name) for name in arguments}
         arguments = {name: _lined_up(value, wide, rank[name]) for name, value in arguments.items()}
-    return type(law)(**arguments)
+    return type(law)(**arguments, **getattr(law, "options", {}))  # those of our own laws that are no arrays
 
 
 def _event_rank(law: Any, name: str) -> int:

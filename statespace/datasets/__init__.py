@@ -2,6 +2,7 @@
 
 from statespace.datasets.loaders import (
     air_passengers,
+    boarding_school_flu,
     gbp_usd,
     lake_huron,
     lynx,
@@ -15,6 +16,7 @@ from statespace.datasets.loaders import (
 
 __all__ = [
     "air_passengers",
+    "boarding_school_flu",
     "gbp_usd",
     "lake_huron",
     "lynx",

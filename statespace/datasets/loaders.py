@@ -210,6 +210,27 @@ def nutria() -> pd.Series:
     return _column("nutria.csv", "abundance")
 
 
+def boarding_school_flu() -> pd.DataFrame:
+    """Influenza in a boarding school in the north of England with 763 boys, daily, 1978.
+
+    Returns:
+        14 days (freq `D`) of two columns: `in_bed`, boys confined to bed, and `convalescent`, boys not yet back in
+        class.
+
+    Example:
+        >>> from statespace.datasets import boarding_school_flu
+        >>> flu = boarding_school_flu()
+        >>> flu.shape, float(flu["in_bed"].max())
+        ((14, 2), 298.0)
+
+    Source:
+        Anonymous (1978), "Influenza in a boarding school", British Medical Journal 1, 587.
+    """
+    table = _read("boarding_school_flu.csv")
+    days = pd.DatetimeIndex(pd.to_datetime(table["date"]), freq="D", name="time")
+    return table[["in_bed", "convalescent"]].astype(float).set_index(days)
+
+
 def _read(file: str, names: list[str] | None = None) -> pd.DataFrame:
     """The csv file beside this module as it is; `names` where it has no header."""
     with (resources.files("statespace.datasets") / file).open(encoding="utf-8") as stream:

@@ -10,6 +10,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ..core import gaussian
@@ -57,6 +58,10 @@ class AbstractLinearised(AbstractMethod):
     def lacks(self, model: Any) -> str:
         """Gaussian dynamics and an emission with moments."""
         return lacking(model)
+
+    def check(self, model: Any, observed: Observed) -> None:
+        """Raise a ValueError if the statistic of an observation is not finite."""
+        check_statistics(model, observed)
 
     def plan(self, model: Any, observed: Observed) -> Plan:
         """The length of the diffuse phase, which depends on the linear parts only."""
@@ -253,6 +258,19 @@ def lacking(model: Any) -> str:
     if not isinstance(model, AbstractGaussianDynamics):
         return "has no Gaussian dynamics (drift and noise_factor)"
     return "" if isinstance(model, AbstractMomentEmission) else "has no conditional moments of its emission"
+
+
+def check_statistics(model: Any, observed: Observed) -> None:
+    """Raise a ValueError if the statistic that stands for an observation is not finite."""
+    bad = np.argwhere(~np.isfinite(np.asarray(statistics(model, observed))) & np.asarray(observed.mask))
+    if len(bad):
+        row, column = bad[0]
+        value = float(observed.y[row, column])
+        raise ValueError(
+            f"the observation at stamp {row} (counted from 0) is {value:g}; methods that work with moments look at a "
+            f"statistic of it, which is not finite: pass offset= to {type(model).__name__} if it takes one, or use a "
+            "particle filter"
+        )
 
 
 def linear_plan(model: Any, observed: Observed) -> Plan:

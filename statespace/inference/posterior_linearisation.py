@@ -21,6 +21,7 @@ from .linearised import (
     ExtendedKalman,
     affine_run,
     affine_smooth,
+    check_statistics,
     lacking,
     linear_plan,
     log_jacobian,
@@ -80,6 +81,10 @@ class PosteriorLinearisation(AbstractMethod):
     def lacks(self, model: Any) -> str:
         """Gaussian dynamics and an emission with moments."""
         return lacking(model)
+
+    def check(self, model: Any, observed: Observed) -> None:
+        """Raise a ValueError if the statistic of an observation is not finite."""
+        check_statistics(model, observed)
 
     def plan(self, model: Any, observed: Observed) -> Plan:
         """The length of the diffuse phase."""

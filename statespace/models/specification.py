@@ -14,7 +14,7 @@ import numpy as np
 from numpyro import distributions
 from numpyro.distributions import Distribution, constraints
 
-from . import structural
+from . import nonlinear, structural
 from .discrete import HiddenMarkov
 from .emission_law import EmissionLaw
 from .initial import InitialLaw
@@ -26,6 +26,7 @@ CLASSES = {
     cls.__name__: cls
     for cls in (
         *(getattr(structural, name) for name in structural.__all__ if not name.startswith("Abstract")),
+        *(getattr(nonlinear, name) for name in nonlinear.__all__),
         InitialLaw,
         LinearGaussian,
         HiddenMarkov,

@@ -17,6 +17,7 @@ DATED = {
     "lake_huron": (98, "1875-01-01", "1972-01-01", "YS"),
     "lynx": (114, "1821-01-01", "1934-01-01", "YS"),
     "seattle_weather": (1461, "2012-01-01", "2015-12-31", "D"),
+    "boarding_school_flu": (14, "1978-01-22", "1978-02-04", "D"),
 }
 COUNTED = {"gbp_usd": 750, "nutria": 120}
 FIRST_AND_LAST = {
@@ -104,6 +105,12 @@ def test_seattle_weather_has_numbers_only():
     assert list(data.columns) == ["precipitation", "temp_max", "temp_min", "wind"]
     assert data.loc["2012-01-02"].tolist() == [10.9, 10.6, 2.8, 4.5]
     assert (data["temp_max"] >= data["temp_min"]).all()
+
+
+def test_the_outbreak_in_the_boarding_school():
+    data = datasets.boarding_school_flu()
+    assert data["in_bed"].tolist() == [3, 8, 26, 76, 225, 298, 258, 233, 189, 128, 68, 29, 14, 4]
+    assert data["convalescent"].sum() == 937
 
 
 def test_each_call_returns_its_own_copy():

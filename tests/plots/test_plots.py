@@ -481,3 +481,66 @@ def test_probabilities_of_discrete_states_are_stacked():
     assert ax.get_ylim() == (0, 1)
     (chosen,) = plots.states(found, names="wild")
     assert chosen.get_legend_handles_labels()[1] == ["wild"]
+
+
+# particles
+
+
+def make_particles(kept="quantiles", index=MONTHS, size=100):
+    n, rng = len(index), np.random.default_rng(8)
+    centre = np.stack([random(n).cumsum(), 5 + random(n, seed=1)], axis=1)
+    spread = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+    ess = rng.uniform(20, size, n)
+    ess[[4, 30]] = 3.0
+    cloud = centre[:, None] + rng.normal(size=(n, size, 2))
+    return SimpleNamespace(
+        index=index,
+        state_names=("level", "slope"),
+        num_particles=size,
+        ess=ess,
+        resampled=np.arange(n) % 7 == 5,
+        filter_method=SimpleNamespace(threshold=0.5),
+        series=SimpleNamespace(observed=centre[:, :1] + 0.2),
+        quantiles=centre[:, None] + spread[:, None] if kept == "quantiles" else None,
+        mean=centre if kept == "moments" else None,
+        sd=np.ones((n, 2)) if kept == "moments" else None,
+        particles=cloud if kept == "history" else None,
+        log_weights=np.full((n, size), -np.log(size)) if kept == "history" else None,
+    )
+
+
+def test_particles_have_a_fan_each_above_their_effective_size():
+    found = make_particles()
+    axes = plots.particles(found, observed="level")
+    draw(axes)
+    assert [ax.get_title(loc="left") for ax in axes] == ["level", "slope", "effective sample size"]
+    assert legend_of(axes[0]) == ["90 %", "50 %", "median", "observed"]
+    assert legend_of(axes[2]) == ["resampled below", "below 10", "resampled"]
+    np.testing.assert_allclose(lines(axes[1])["median"].get_ydata(), found.quantiles[:, 2, 1])
+    np.testing.assert_allclose(bands(axes[0])["90 %"][1], found.quantiles[:, 4, 0])
+    np.testing.assert_allclose(lines(axes[0])["observed"].get_ydata(), found.series.observed[:, 0])
+    np.testing.assert_allclose(lines(axes[2])["below 10"].get_ydata(), [3.0, 3.0])
+    assert "100 particles, resampled at 8 of 60 stamps" in texts_of(axes[2])
+    assert axes[2].get_ylim()[0] == 0
+
+
+def test_particles_draw_what_was_kept():
+    ax = plots.particles(make_particles("moments"), names="slope")[0]
+    low, high = bands(ax)["90 %"]
+    np.testing.assert_allclose(high - low, 2 * 1.6448536)
+    found = make_particles("history")
+    ax = plots.particles(found, names="slope", transform=np.exp)[0]
+    median = np.log(lines(ax)["median"].get_ydata())
+    np.testing.assert_allclose(median, np.median(found.particles[:, :, 1], axis=1), atol=0.1)
+    assert len(plots.particles(make_particles("nothing"), names=())) == 1
+    with pytest.raises(ValueError, match="nothing of the states was kept"):
+        plots.particles(make_particles("nothing"))
+
+
+def test_particles_refuse():
+    with pytest.raises(TypeError, match="ss.filter"):
+        plots.particles(object())
+    with pytest.raises(ValueError, match="no state that is drawn"):
+        plots.particles(make_particles(), names="slope", observed="level")
+    with pytest.raises(ValueError, match="3 Axes are needed"):
+        plots.particles(make_particles(), axes=plt.subplots()[1])
