@@ -12,8 +12,10 @@ from .core.step import Step
 from .inference.discrete import ForwardBackward
 from .inference.distribution import StateSpaceDistribution
 from .inference.em import EM
+from .inference.ensemble import EnsembleKalman
 from .inference.kalman import Kalman
 from .inference.linearised import CubatureKalman, ExtendedKalman, GaussHermiteKalman, UnscentedKalman
+from .inference.localisation import Localisation
 from .inference.maximum_likelihood import MAP, MaximumLikelihood
 from .inference.nuts import NUTS
 from .inference.particle import AuxiliaryFilter, BootstrapFilter, GuidedFilter
@@ -36,6 +38,7 @@ from .models.discrete import AbstractDiscreteDynamics, HiddenMarkov
 from .models.functions import NonlinearGaussian, StateSpace
 from .models.initial import InitialLaw
 from .models.linear import LinearGaussian
+from .models.nonlinear import Lorenz63, Lorenz96
 from .models.structural import (
     AbstractComponent,
     AbstractSignalObservation,
@@ -68,6 +71,8 @@ if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first use
         DegeneracyWarning,
         DiscreteFiltered,
         DiscreteSmoothed,
+        EnsembleFiltered,
+        EnsembleSmoothed,
         Filtered,
         Fitted,
         Forecast,
@@ -126,6 +131,9 @@ __all__ = [
     "DiscreteFiltered",
     "DiscreteSmoothed",
     "EmissionMatrices",
+    "EnsembleFiltered",
+    "EnsembleKalman",
+    "EnsembleSmoothed",
     "ExtendedKalman",
     "Filtered",
     "Fitted",
@@ -142,8 +150,11 @@ __all__ = [
     "LinearGaussian",
     "LocalLevel",
     "LocalLinearTrend",
+    "Localisation",
     "Log",
     "LogVolatility",
+    "Lorenz63",
+    "Lorenz96",
     "MaximumLikelihood",
     "NegativeBinomial",
     "Noise",

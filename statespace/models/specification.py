@@ -20,6 +20,7 @@ from .emission_law import EmissionLaw
 from .initial import InitialLaw
 from .linear import LinearGaussian
 from .markov_chain import MarkovChain
+from .nonlinear import Lorenz63, Lorenz96
 from .structural.regression import as_text
 
 CLASSES = {
@@ -28,6 +29,8 @@ CLASSES = {
         *(getattr(structural, name) for name in structural.__all__ if not name.startswith("Abstract")),
         InitialLaw,
         LinearGaussian,
+        Lorenz63,
+        Lorenz96,
         HiddenMarkov,
         MarkovChain,
         EmissionLaw,

@@ -19,7 +19,7 @@ from ..inference.problem import Problem, merge_priors, parameters
 from ..models.base import AbstractLinearDynamics
 from ..models.specification import CLASSES, describe, rebuild
 from ..results import Fitted, PanelFit, Priors, Status, read
-from .door import METHODS, Prepared, as_key, check_method, log_jacobian, prepare, problem_of, scale_of
+from .door import METHODS, PARTS_OF_METHODS, Prepared, as_key, check_method, log_jacobian, prepare, problem_of, scale_of
 from .filtering import compiled_log_likelihood
 from .panel import is_panel, members, share
 from .workers import over_draws
@@ -184,7 +184,7 @@ def load(path: str | os.PathLike, *, model: Any = None) -> Any:
         if model is None and not text:
             raise ValueError(f"{path} holds the fit of a model class of your own: pass it as load(path, model=...)")
         made = rebuild(json.loads(text)) if model is None else model
-        return made, rebuild(json.loads(method), METHODS) if method else None
+        return made, rebuild(json.loads(method), METHODS | PARTS_OF_METHODS) if method else None
 
     return read(path, build)
 
@@ -225,7 +225,7 @@ def _common(prepared: Prepared, problem: Problem, model: Any) -> dict[str, Any]:
         "supports": {path: str(p.constraint) for path, p in known.items()},
         "specification": _specification(model),
         "filter_method": problem.method,
-        "filter_specification": _specification(problem.method, METHODS),
+        "filter_specification": _specification(problem.method, METHODS | PARTS_OF_METHODS),
     }
 
 
