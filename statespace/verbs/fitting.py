@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -62,7 +63,8 @@ def fit(
         transform: `"log"`, `"boxcox"` or a `Transform` of the data, which the model then describes; likelihoods
             include its Jacobian and forecasts come back on the original scale.
         start: Values by path, or an earlier fit, to start from (a warm start).
-        key: PRNG key, or a whole number that makes one; needed by NUTS. An optimiser draws its further starts with it.
+        key: PRNG key, or a whole number that makes one; needed by NUTS, and by a filter that draws, which then draws the
+            same numbers at all values of the parameters. An optimiser draws its further starts with it.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -94,10 +96,14 @@ def fit(
     key = as_key(key)
     names, prepared = _prepared(model, data, inputs, times, transform)
     filter_method = check_method(prepared[0].model, method.filter, "fit")
+    _check_random(filter_method, key)
     scale = _scale(prepared)
     law = None if isinstance(method, _WITHOUT_PRIORS) else merge_priors(prepared[0].model, scale, priors)
     problems = [problem_of(p.model, p.series, fixed=fixed, priors=law, method=filter_method) for p in prepared]
     whole = problems[0] if len(problems) == 1 else joined(problems)
+    if filter_method.random:  # the same random numbers at all values of the parameters
+        fixed_key, key = jax.random.split(key)
+        whole, *problems = [replace(problem, key=fixed_key) for problem in (whole, *problems)]
     warm = _warm(start, whole)
     if isinstance(method, NUTS):
         key, use = jax.random.split(key)
@@ -110,6 +116,17 @@ def fit(
         pairs = zip(prepared, problems, strict=True)
         found = [_maximised(part, problem, optimum, method) for part, problem in pairs]
     return found[0] if names is None else PanelFit(dict(zip(names, found, strict=True)))
+
+
+def _check_random(method: Any, key: Any) -> None:
+    """Raise where a method that draws has no key, or a log-likelihood that cannot be climbed."""
+    if method.random and not method.differentiable:
+        raise TypeError(
+            f"the log-likelihood of {type(method).__name__} is not a smooth function of the parameters, which fit climbs: "
+            "choose another filter= where there is one"
+        )
+    if method.random and key is None:
+        raise ValueError(f"{type(method).__name__} draws random numbers: pass fit(..., key=jax.random.key(0))")
 
 
 def _prepared(
@@ -290,9 +307,9 @@ def _reported(model: Any) -> tuple[list[str], tuple[int, ...]]:
 
 
 def _coefficients(problem: Problem, values: dict[str, Any], found: Optimum) -> dict[str, tuple[float, float]]:
-    """Constant coefficients and their standard deviations, given the estimates."""
+    """Constant coefficients and their standard deviations, given the estimates; none by a filter that draws."""
     names, positions = _reported(problem.model)
-    if not names or not np.all([np.all(np.isfinite(v)) for v in found.values.values()]):
+    if problem.method.random or not names or not np.all([np.all(np.isfinite(v)) for v in found.values.values()]):
         return {}
     last = analysis.filter_arrays(problem, values).last
     mean, cov = np.asarray(last.mean), np.asarray(last.cov)
