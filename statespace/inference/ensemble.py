@@ -27,12 +27,12 @@ KEPT = ("moments", "members")
 
 
 class Slot(NamedTuple):
-    """One stamp's step, observation, mask and key."""
+    """One stamp's step, observation, mask, and keys of its forecast and of its analysis."""
 
     step: Step
     y: Float[Array, " series"]
     mask: Bool[Array, " series"]
-    key: Any
+    keys: Any
 
 
 class Analysed(NamedTuple):
@@ -123,9 +123,9 @@ class EnsembleKalman(AbstractMethod):
         """Raise a ValueError if the localisation is of another number of series or states."""
         if self.localisation is None:
             return
-        expected, found = (observed.y.shape[1], len(model.state_names)), self.localisation.weights.shape
+        expected, found = (len(model.state_names), observed.y.shape[1]), self.localisation.weights.shape
         if found != expected:
-            raise ValueError(f"the localisation is of {found} series and states, but the model has {expected}")
+            raise ValueError(f"the localisation is of {found} states and series, but the model has {expected}")
 
     def log_likelihood(self, model: Any, observed: Observed, plan: Plan, key: Any = None) -> Float[Array, " time"]:
         """The terms log N(y_t; mean and covariance of the members' predictions)."""
@@ -191,9 +191,8 @@ class EnsembleKalman(AbstractMethod):
         checkpoint: bool = False,
     ) -> tuple[Ensemble, Any]:
         start, rest = jax.random.split(key)
-        slots = Slot(
-            observed.steps, statistics(model, observed), observed.mask, jax.random.split(rest, len(observed.y))
-        )
+        keys = jax.random.split(rest, (len(observed.y), 2))
+        slots = Slot(observed.steps, statistics(model, observed), observed.mask, keys)
         recursion, started = _Recursion(self, model, summary), belief is not None
         if belief is None:
             x = model.initial(observed.steps[0]).sample(start, (self.num_members,))
@@ -210,8 +209,7 @@ class _Recursion(eqx.Module):
 
     def predict(self, belief: Ensemble, slot: Slot) -> Ensemble:
         """Each member moves by the transition."""
-        key = jax.random.fold_in(slot.key, 0)
-        moved = sample_each(lambda x: self.model.transition(x, slot.step), belief.x, key)
+        moved = sample_each(lambda x: self.model.transition(x, slot.step), belief.x, slot.keys[0])
         return Ensemble(moved.astype(belief.x.dtype))
 
     def update(self, belief: Ensemble, slot: Slot) -> tuple[Ensemble, Any]:
@@ -227,12 +225,12 @@ class _Recursion(eqx.Module):
     def _analysis(self, seen: Innovation, slot: Slot) -> AbstractUpdate:
         method = self.method
         if method.update == "perturbed":
-            return perturbed(seen, jax.random.fold_in(slot.key, 1))
+            return perturbed(seen, slot.keys[1])
         found = square_root(seen) if method.localisation is None else local_square_root(seen)
         if not method.rotate:
             return found
         size, dtype = seen.anomalies.shape[0], seen.anomalies.dtype
-        turn = random_rotation(jax.random.fold_in(slot.key, 2), size, dtype)
+        turn = random_rotation(slot.keys[1], size, dtype)
         return found.turned(jnp.where(jnp.any(slot.mask), turn, jnp.eye(size, dtype=dtype)))
 
 

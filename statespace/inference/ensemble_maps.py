@@ -54,10 +54,10 @@ class Gain(AbstractUpdate):
     def __call__(self, members: Float[Array, "member state"], localisation: Any) -> Float[Array, "member state"]:
         """The members after the observation."""
         _, spread = centred(members)
-        cov = self.anomalies.T @ spread
+        cov = spread.T @ self.anomalies  # a row for each element of a large state, so that rows stay in the cache
         if localisation is not None:
             cov = localisation.weights.astype(cov.dtype) * cov
-        return _turn(self.rotation, members + self.gain @ cov)
+        return _turn(self.rotation, members + (cov @ self.gain.T).T)
 
     def turned(self, rotation: Float[Array, "member member"]) -> "Gain":
         """The same with a rotation."""
@@ -99,7 +99,7 @@ class LocalTransform(AbstractUpdate):
     def __call__(self, members: Float[Array, "member state"], localisation: Any) -> Float[Array, "member state"]:
         """The members after the observation."""
         nearest = localisation.nearest
-        weights = jnp.take_along_axis(localisation.weights.T, nearest, axis=1).astype(members.dtype)
+        weights = jnp.take_along_axis(localisation.weights, nearest, axis=1).astype(members.dtype)
 
         def one(xs: tuple[Array, Array, Array]) -> Array:
             column, chosen, weight = xs

@@ -45,44 +45,44 @@ class Localisation(eqx.Module):
     0.21 at the radius, 0 from twice the radius on.
 
     Attributes:
-        weights: Between series and elements of the state.
+        weights: Between elements of the state and series.
         between: Between series.
         nearest: For each element of the state the series that reach it, filled up with others to equal length.
 
     Example:
         >>> ring = Localisation.from_coordinates(range(40), range(0, 40, 2), radius=4.0, period=40)
         >>> ring.weights.shape, ring.nearest.shape
-        ((20, 40), (40, 8))
+        ((40, 20), (40, 8))
 
     Reference: Houtekamer and Mitchell (2001), Monthly Weather Review 129; for `gaspari_cohn` see there.
     """
 
-    weights: Float[Array, "series state"]
+    weights: Float[Array, "state series"]
     between: Float[Array, "series series"]
     nearest: Int[Array, "state near"]
 
     @classmethod
-    def from_distances(cls, to_states: Any, between_series: Any, radius: float) -> "Localisation":
+    def from_distances(cls, to_series: Any, between_series: Any, radius: float) -> "Localisation":
         """From distances that you have.
 
         Args:
-            to_states: From each series to each element of the state, (series, state).
+            to_series: From each element of the state to each series, (state, series).
             between_series: From each series to each other, (series, series).
             radius: Half of the distance from which on an observation says nothing, in the same unit; infinite for none.
 
         Raises:
             ValueError: If the shapes disagree, a distance is negative, or the radius is not positive.
         """
-        to_states, between = np.asarray(to_states, float), np.asarray(between_series, float)
-        if to_states.ndim != 2 or between.shape != (to_states.shape[0],) * 2:
+        to_series, between = np.asarray(to_series, float), np.asarray(between_series, float)
+        if to_series.ndim != 2 or between.shape != (to_series.shape[1],) * 2:
             raise ValueError(
-                f"expected distances (series, state) and (series, series), got {to_states.shape} and {between.shape}"
+                f"expected distances (state, series) and (series, series), got {to_series.shape} and {between.shape}"
             )
-        if not radius > 0 or not (np.all(to_states >= 0) and np.all(between >= 0)):
+        if not radius > 0 or not (np.all(to_series >= 0) and np.all(between >= 0)):
             raise ValueError(f"distances cannot be negative and the radius (got {radius}) must be positive")
-        weights = np.asarray(gaspari_cohn(to_states, radius))
-        reach = max(int((weights > 0).sum(axis=0).max()), 1)
-        nearest = np.argsort(-weights, axis=0, kind="stable")[:reach].T
+        weights = np.asarray(gaspari_cohn(to_series, radius))
+        reach = max(int((weights > 0).sum(axis=1).max()), 1)
+        nearest = np.argsort(-weights, axis=1, kind="stable")[:, :reach]
         return cls(jnp.asarray(weights), gaspari_cohn(between, radius), jnp.asarray(nearest, jnp.int32))
 
     @classmethod
@@ -106,7 +106,7 @@ class Localisation(eqx.Module):
                 f"{series.shape}"
             )
         length = np.broadcast_to(np.inf if period is None else np.asarray(period, float), states.shape[1:])
-        return cls.from_distances(_distances(series, states, length), _distances(series, series, length), radius)
+        return cls.from_distances(_distances(states, series, length), _distances(series, series, length), radius)
 
 
 def _distances(a: np.ndarray, b: np.ndarray, period: np.ndarray) -> np.ndarray:

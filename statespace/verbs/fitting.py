@@ -63,8 +63,8 @@ def fit(
         transform: `"log"`, `"boxcox"` or a `Transform` of the data, which the model then describes; likelihoods
             include its Jacobian and forecasts come back on the original scale.
         start: Values by path, or an earlier fit, to start from (a warm start).
-        key: PRNG key, or a whole number that makes one; needed by NUTS, and by a filter that draws, which then draws the
-            same numbers at all values of the parameters. An optimiser draws its further starts with it.
+        key: PRNG key, or a whole number that makes one; needed by NUTS, and by a filter that draws, which draws the same
+            numbers at all values of the parameters. An optimiser draws its further starts with it.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -122,8 +122,8 @@ def _check_random(method: Any, key: Any) -> None:
     """Raise where a method that draws has no key, or a log-likelihood that cannot be climbed."""
     if method.random and not method.differentiable:
         raise TypeError(
-            f"the log-likelihood of {type(method).__name__} is not a smooth function of the parameters, which fit climbs: "
-            "choose another filter= where there is one"
+            f"the log-likelihood of {type(method).__name__} is not a smooth function of the parameters, but fit climbs "
+            "it: choose another filter= where there is one"
         )
     if method.random and key is None:
         raise ValueError(f"{type(method).__name__} draws random numbers: pass fit(..., key=jax.random.key(0))")

@@ -125,7 +125,7 @@ class Lorenz63(AbstractFlow):
         rho: Relative Rayleigh number.
         beta: Shape of the cells.
         drift_scale: Standard deviation of the noise added at each stamp; 0 for none, left out: unknown.
-        observation_scale: Standard deviation of the observations' noise.
+        observation_scale: Standard deviation of the observations' noise, one for all series; left out: unknown.
         observed: Positions of the elements that are seen.
         dt: Length of a Runge-Kutta step.
         substeps: Steps from one stamp to the next.
