@@ -63,8 +63,8 @@ def fit(
         transform: `"log"`, `"boxcox"` or a `Transform` of the data, which the model then describes; likelihoods
             include its Jacobian and forecasts come back on the original scale.
         start: Values by path, or an earlier fit, to start from (a warm start).
-        key: PRNG key, or a whole number that makes one; needed by NUTS, and by a filter that draws, which draws the same
-            numbers at all values of the parameters. An optimiser draws its further starts with it.
+        key: PRNG key, or a whole number that makes one; needed by NUTS, and by a filter that draws, which draws the
+            same numbers at all values of the parameters. An optimiser draws its further starts with it.
         progress: Whether to show a progress bar.
 
     Returns:

@@ -32,7 +32,7 @@ def test_sylvester():
     np.testing.assert_allclose(solve_sylvester(b, x), by_scipy(np.asarray(b), np.asarray(b), np.asarray(x)), atol=1e-10)
 
 
-@pytest.mark.parametrize("rank", [0, 2])
+@pytest.mark.parametrize("rank", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_derivatives_exist_where_eigenvalues_repeat(rank):
     """At I + a, which has an eigenvalue 1 as often as a lacks rank, along symmetric directions."""
     a, direction, weights = matrix(4, rank), matrix(4, 4), matrix(4, 2)

@@ -420,7 +420,7 @@ def test_gradients_are_those_of_differences(weather, name, key):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["perturbed", "square root", "more series than members", "local"])
+@pytest.mark.parametrize("kind", [pytest.param("perturbed", marks=pytest.mark.slow), *list(GRADED)[1:]])
 def test_updates_have_two_derivatives(kind, key):
     """In the members and in the noise, with an element missing, where eigenvalues repeat."""
     case = Case(members=4 if kind.startswith("more") else 9, state=3, series=5, missing=(1,))
