@@ -93,7 +93,9 @@ def of_cuthbert(y, size):
 
     def run(key):
         first, rest = jax.random.split(key)
-        return cuthbert.filter(made, jnp.asarray(y), made.init_prepare(key=first), key=rest).log_normalizing_constant[-1]
+        return cuthbert.filter(made, jnp.asarray(y), made.init_prepare(key=first), key=rest).log_normalizing_constant[
+            -1
+        ]
 
     return run
 

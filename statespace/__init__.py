@@ -12,8 +12,10 @@ from .core.step import Step
 from .inference.discrete import ForwardBackward
 from .inference.distribution import StateSpaceDistribution
 from .inference.em import EM
+from .inference.ensemble import EnsembleKalman
 from .inference.kalman import Kalman
 from .inference.linearised import CubatureKalman, ExtendedKalman, GaussHermiteKalman, UnscentedKalman
+from .inference.localisation import Localisation
 from .inference.maximum_likelihood import MAP, MaximumLikelihood
 from .inference.nuts import NUTS
 from .inference.particle import AuxiliaryFilter, BootstrapFilter, GuidedFilter
@@ -44,6 +46,8 @@ from .models.nonlinear import (
     BearingsOnly,
     Gompertz,
     LeverageVolatility,
+    Lorenz63,
+    Lorenz96,
     NonlinearGrowth,
     Ricker,
     StochasticVolatility,
@@ -81,6 +85,8 @@ if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first use
         DegeneracyWarning,
         DiscreteFiltered,
         DiscreteSmoothed,
+        EnsembleFiltered,
+        EnsembleSmoothed,
         Filtered,
         Fitted,
         Forecast,
@@ -145,6 +151,9 @@ __all__ = [
     "DiscreteFiltered",
     "DiscreteSmoothed",
     "EmissionMatrices",
+    "EnsembleFiltered",
+    "EnsembleKalman",
+    "EnsembleSmoothed",
     "ExtendedKalman",
     "Filtered",
     "Fitted",
@@ -163,8 +172,11 @@ __all__ = [
     "LinearGaussian",
     "LocalLevel",
     "LocalLinearTrend",
+    "Localisation",
     "Log",
     "LogVolatility",
+    "Lorenz63",
+    "Lorenz96",
     "MaximumLikelihood",
     "NegativeBinomial",
     "Noise",

@@ -126,3 +126,19 @@ class Particles(eqx.Module):
         """Independent draws."""
         chosen = independent(key, self.weights, num_samples)
         return jax.tree.map(lambda leaf: leaf[chosen], self.x)
+
+
+class Ensemble(eqx.Module):
+    """Equally weighted members, whose spread stands for a covariance that is never formed.
+
+    Attributes:
+        x: The members: an array with a leading member axis.
+    """
+
+    x: Float[Array, "member ..."]
+
+    def sample(self, key: Any, num_samples: int) -> Array:
+        """Members in random order; each serves as often as any other, or once more."""
+        size = self.x.shape[0]
+        order = jax.random.permutation(key, size)
+        return self.x[order[jnp.arange(num_samples) % size]]

@@ -12,7 +12,7 @@ from ..core.scan import part
 from ..core.step import Step
 from . import prediction
 from .problem import Problem
-from .reports import DrawArrays, ForecastArrays, SmootherArrays
+from .reports import DrawArrays, EnsembleSmootherArrays, ForecastArrays, SmootherArrays
 
 
 @eqx.filter_jit
@@ -123,14 +123,19 @@ def mean_smoother_arrays(problem: Problem, draws: dict[str, Array], key: Any = N
 
 
 def _average(problem: Problem, draws: dict[str, Array], first: Any, key: Any) -> Any:
-    """The mean over draws of reports that are probabilities."""
+    """The mean over draws of reports that are probabilities, or the mixture of members' moments."""
+    moments = isinstance(first, EnsembleSmootherArrays)
+
+    def report(found):
+        return found.about(first) if moments else found
 
     def add(total, values):
-        return jax.tree.map(jnp.add, total, smoother_arrays(problem, values, key)), None
+        return jax.tree.map(jnp.add, total, report(smoother_arrays(problem, values, key))), None
 
-    total, _ = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, first), draws)
+    total, _ = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, report(first)), draws)
     count = jax.tree.leaves(draws)[0].shape[0]
-    return jax.tree.map(lambda x: x / count, total)
+    mean = jax.tree.map(lambda x: x / count, total)
+    return mean.restored(first) if moments else mean
 
 
 @eqx.filter_jit

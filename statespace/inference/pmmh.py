@@ -52,7 +52,8 @@ class PMMH(AbstractChains):
 
         S S' <- S (I + n^(-2/3) d (a - target) u u' / |u|^2) S',   a gain of at most 1,
 
-    and is held afterwards. With a filter that draws nothing it is an adaptive Metropolis sampler.
+    and is held afterwards. With a filter that draws nothing (or, like an ensemble's, the same numbers everywhere) it is
+    an adaptive Metropolis sampler.
 
     Args:
         filter: A particle filter; its estimates of the log-likelihood should have a standard deviation of 1 to 2,
@@ -148,7 +149,7 @@ class PMMH(AbstractChains):
 def _log_density(problem: Problem, position: dict[str, Array], key: Any) -> tuple[Array, Array]:
     """Log posterior density of the unconstrained values and log-likelihood, estimated; -inf where undefined."""
     values = problem.natural(position)
-    log_likelihood = problem.log_likelihood(values, key if problem.method.random else None)
+    log_likelihood = problem.log_likelihood(values, key if problem.estimated else None)
     found = log_likelihood + problem.log_prior(values) + log_jacobian(position, problem.supports)
     return jnp.where(jnp.isnan(found), -jnp.inf, found), log_likelihood
 

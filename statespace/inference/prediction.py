@@ -22,13 +22,13 @@ class Prediction(eqx.Module):
 
     Attributes:
         state_mean: (horizon, state).
-        state_cov: (horizon, state, state).
+        state_cov: (horizon, state, state); None where the state is too large for it.
         mean: Of the observations, (horizon, series).
         cov: Of the observations, noise included, (horizon, series, series).
     """
 
     state_mean: Float[Array, "horizon state"]
-    state_cov: Float[Array, "horizon state state"]
+    state_cov: Any
     mean: Float[Array, "horizon series"]
     cov: Float[Array, "horizon series series"]
 

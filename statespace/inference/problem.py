@@ -32,6 +32,8 @@ class Problem(eqx.Module):
         plan: What was found out for it on the host.
         panel: The stacked problems of several series that share the parameters (`panel.joined`), or None. The
             log-likelihood is then that of all of them; everything else is that of the first.
+        key: With which a method that draws runs where no other is given: with the same random numbers at all values
+            of the parameters its log-likelihood is a function of them.
     """
 
     model: Any
@@ -41,6 +43,12 @@ class Problem(eqx.Module):
     method: AbstractMethod
     plan: Plan = eqx.field(static=True)
     panel: "Problem | None" = None
+    key: Any = None
+
+    @property
+    def estimated(self) -> bool:
+        """Whether each evaluation of the log-likelihood is an estimate of its own."""
+        return self.method.random and self.key is None
 
     @property
     def y(self) -> Float[Array, "time series"]:
@@ -80,10 +88,12 @@ class Problem(eqx.Module):
 
     def terms(self, values: Mapping[str, Array], key: Any = None) -> Float[Array, " time"]:
         """The terms log p(y_t | y_<t) at natural values."""
+        key = self.key if key is None else key
         return self.method.log_likelihood(self.at(values), self.observed, self.plan, key)
 
     def log_likelihood(self, values: Mapping[str, Array], key: Any = None) -> Float[Array, ""]:
         """The log-likelihood at natural values, or an estimate of it where the method draws."""
+        key = self.key if key is None else key
         if self.panel is None:
             return jnp.sum(self.terms(values, key))
         keys = None if key is None else jax.random.split(key, len(self.panel.observed.y))

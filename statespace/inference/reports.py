@@ -11,6 +11,8 @@ from ..core.belief import Gaussian, Particles
 from ..core.step import Step
 from . import prediction
 
+_LARGE = 1000  # states from which on the covariance of a forecast made of paths is left out
+
 
 class FilterArrays(eqx.Module):
     """What a filter run says; the leading axis is time. Variances are infinite where the state is diffuse.
@@ -88,6 +90,60 @@ class ParticleArrays(eqx.Module):
     error: Float[Array, ""]
 
 
+class EnsembleArrays(eqx.Module):
+    """What an ensemble filter's run says; the leading axis is time.
+
+    Attributes:
+        terms: log p(y_t | y_<t) of a normal law with the members' moments.
+        spread: Root of the mean variance of the state's elements, after the observation.
+        observation_mean: One-step predictions of the observations.
+        observation_sd: Their standard deviations.
+        residuals: Standardised one-step errors, NaN where missing.
+        kept: What the method keeps: "moments", mean and variance of each element of the state, and "members".
+        last: The members after the last stamp.
+    """
+
+    terms: Float[Array, "*time"]
+    spread: Float[Array, "*time"]
+    observation_mean: Float[Array, "*time series"]
+    observation_sd: Float[Array, "*time series"]
+    residuals: Float[Array, "*time series"]
+    kept: dict[str, Any]
+    last: Any
+
+
+class EnsembleSmootherArrays(eqx.Module):
+    """What an ensemble smoother's run says; the leading axis is time.
+
+    Attributes:
+        mean: Means of the states.
+        variance: Variances of their elements.
+        component_mean: Each component's contribution to each series.
+        component_var: Its variance.
+        members: The smoothed members, or None where they are not kept.
+    """
+
+    mean: Float[Array, "time state"]
+    variance: Float[Array, "time state"]
+    component_mean: dict[str, Float[Array, "time series"]]
+    component_var: dict[str, Float[Array, "time series"]]
+    members: Float[Array, "time member state"] | None
+
+    def about(self, first: "EnsembleSmootherArrays") -> "EnsembleSmootherArrays":
+        """Moments about another's means, which average over draws without cancellation."""
+        moved = jax.tree.map(jnp.subtract, (self.mean, self.component_mean), (first.mean, first.component_mean))
+        second = (self.variance, self.component_var)
+        square = jax.tree.map(lambda variance, shift: variance + shift**2, second, moved)
+        return EnsembleSmootherArrays(moved[0], square[0], moved[1], square[1], None)
+
+    def restored(self, first: "EnsembleSmootherArrays") -> "EnsembleSmootherArrays":
+        """Means and variances again, from moments about another's means."""
+        moved, square = (self.mean, self.component_mean), (self.variance, self.component_var)
+        mean = jax.tree.map(jnp.add, moved, (first.mean, first.component_mean))
+        variance = jax.tree.map(lambda second, shift: second - shift**2, square, moved)
+        return EnsembleSmootherArrays(mean[0], variance[0], mean[1], variance[1], None)
+
+
 class DrawArrays(eqx.Module):
     """What one posterior draw of the parameters says.
 
@@ -135,12 +191,20 @@ def sampled_forecast(model: Any, belief: Any, steps: Step, num_paths: int, key: 
     """
     states, paths = prediction.sample_future(model, belief, steps, num_paths, key)
     columns = states.reshape(*states.shape[:2], -1)
-    moments = prediction.Prediction(*moments_of(columns), *moments_of(paths))
+    mean, cov = (jnp.mean(columns, axis=0), None) if columns.shape[2] > _LARGE else moments_of(columns)
+    moments = prediction.Prediction(mean, cov, *moments_of(paths))
+    return ForecastArrays(moments, *member_components(model, columns, steps), paths)
+
+
+def member_components(
+    model: Any, columns: Float[Array, "sample time state"], steps: Step
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Mean and variance over paths of each component's contribution; empty where there are no components."""
     if not hasattr(model, "contributions"):
-        return ForecastArrays(moments, {}, {}, paths)
+        return {}, {}
     made = jax.vmap(jax.vmap(model.contributions), in_axes=(0, None))(columns, steps)
     mean = {name: jnp.mean(values, axis=0) for name, values in made.items()}
-    return ForecastArrays(moments, mean, {name: jnp.var(values, axis=0) for name, values in made.items()}, paths)
+    return mean, {name: jnp.var(values, axis=0) for name, values in made.items()}
 
 
 def smoother_arrays(model: Any, observed: Any, mean: Array, cov: Array) -> SmootherArrays:

@@ -88,7 +88,7 @@ class TemperedSMC(AbstractSampler):
 
     def lacks(self, problem: Problem) -> str:
         """A likelihood that is not an estimate."""
-        return "has a likelihood that is estimated" if problem.method.random else ""
+        return "has a likelihood that is estimated" if problem.estimated else ""
 
     def run(
         self,

@@ -20,6 +20,7 @@ from .emission_law import EmissionLaw
 from .initial import InitialLaw
 from .linear import LinearGaussian
 from .markov_chain import MarkovChain
+from .nonlinear import Lorenz63, Lorenz96
 from .structural.regression import as_text
 
 CLASSES = {
@@ -29,6 +30,8 @@ CLASSES = {
         *(getattr(nonlinear, name) for name in nonlinear.__all__),
         InitialLaw,
         LinearGaussian,
+        Lorenz63,
+        Lorenz96,
         HiddenMarkov,
         MarkovChain,
         EmissionLaw,

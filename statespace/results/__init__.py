@@ -1,6 +1,7 @@
 """Labelled results: pandas for people, xarray and ArviZ for analysis, files for keeping."""
 
 from .discrete import DiscreteFiltered, DiscreteSmoothed, labelled_numbers
+from .ensemble import EnsembleFiltered, EnsembleSmoothed
 from .filtered import AbstractFiltered, Filtered
 from .fitted import Fitted
 from .forecast import Forecast, PathForecast
@@ -19,6 +20,8 @@ __all__ = [
     "DegeneracyWarning",
     "DiscreteFiltered",
     "DiscreteSmoothed",
+    "EnsembleFiltered",
+    "EnsembleSmoothed",
     "Filtered",
     "Fitted",
     "Forecast",

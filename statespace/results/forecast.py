@@ -31,7 +31,7 @@ class Forecast:
         mean_t: Means on the model's scale, (horizon, series).
         cov_t: Covariances on the model's scale, (horizon, series, series).
         state_mean: (horizon, state).
-        state_cov: (horizon, state, state).
+        state_cov: (horizon, state, state); None where the state has more than 1000 elements.
         state_names: Names of the states.
         components: Mean and standard deviation, (horizon, series), of each component on the model's scale.
         draws: Joint paths on the original scale, (draw, horizon, series), or None.
@@ -46,7 +46,7 @@ class Forecast:
     mean_t: NDArray[np.float64]
     cov_t: NDArray[np.float64]
     state_mean: NDArray[np.float64]
-    state_cov: NDArray[np.float64]
+    state_cov: NDArray[np.float64] | None
     state_names: tuple[str, ...]
     components: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] | None
     draws: NDArray[np.float64] | None
@@ -126,8 +126,9 @@ class Forecast:
             "mean": (("time", "series"), self.mean),
             "sd": (("time", "series"), self.sd),
             "state_mean": (("time", "state"), self.state_mean),
-            "state_cov": (("time", "state", "state_"), self.state_cov),
         }
+        if self.state_cov is not None:
+            arrays["state_cov"] = (("time", "state", "state_"), self.state_cov)
         if self.draws is not None:
             arrays["y"] = (("draw", "time", "series"), self.draws)
         coords = coordinates(self.index, self.names, self.state_names)

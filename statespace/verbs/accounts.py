@@ -9,7 +9,7 @@ from ..inference.problem import Problem, parameters
 from ..models.base import AbstractLinearDynamics
 from ..models.specification import CLASSES, describe
 from ..results import Status
-from .door import METHODS, Prepared
+from .door import WRITTEN, Prepared
 
 _OPEN = (
     "{} direction(s) of the diffuse first state open, so smoothed states and forecasts are not defined: there are too "
@@ -33,7 +33,7 @@ def common(prepared: Prepared, problem: Problem, model: Any) -> dict[str, Any]:
         "supports": {path: str(p.constraint) for path, p in known.items()},
         "specification": specification(model),
         "filter_method": problem.method,
-        "filter_specification": specification(problem.method, METHODS),
+        "filter_specification": specification(problem.method, WRITTEN),
     }
 
 

@@ -8,8 +8,10 @@ import jax
 import numpy as np
 
 from ..data import Series, Transform, as_series, as_transform, moment, on_the_clock
+from ..inference.ensemble import EnsembleKalman
 from ..inference.exact import EXACT, exact_method
 from ..inference.linearised import CubatureKalman, ExtendedKalman, GaussHermiteKalman, UnscentedKalman
+from ..inference.localisation import Localisation
 from ..inference.method import AbstractMethod
 from ..inference.particle import AuxiliaryFilter, BootstrapFilter, GuidedFilter
 from ..inference.posterior_linearisation import PosteriorLinearisation
@@ -20,7 +22,10 @@ from ..results import AbstractFiltered, Fitted
 
 LINEARISED = (ExtendedKalman, UnscentedKalman, CubatureKalman, GaussHermiteKalman, PosteriorLinearisation)
 PARTICLES = (BootstrapFilter, GuidedFilter, AuxiliaryFilter)
-METHODS: dict[str, type[AbstractMethod]] = {cls.__name__: cls for cls in (*EXACT, *LINEARISED, *PARTICLES)}
+METHODS: dict[str, type[AbstractMethod]] = {
+    cls.__name__: cls for cls in (*EXACT, *LINEARISED, EnsembleKalman, *PARTICLES)
+}
+WRITTEN: dict[str, type] = {**METHODS, "Localisation": Localisation}  # with what options are made of, in files
 
 
 class Prepared(NamedTuple):

@@ -1,6 +1,7 @@
 """fit and default_priors."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -53,8 +54,8 @@ def fit(
         transform: `"log"`, `"boxcox"` or a `Transform` of the data, which the model then describes; likelihoods
             include its Jacobian and forecasts come back on the original scale.
         start: Values by path, or an earlier fit, to start from (a warm start).
-        key: PRNG key, or a whole number that makes one; needed by samplers. An optimiser draws its further starts
-            with it.
+        key: PRNG key, or a whole number that makes one; needed by samplers, and by a filter that draws. An optimiser
+            draws its further starts with it.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -88,10 +89,15 @@ def fit(
     key = as_key(key)
     names, prepared = _prepared(model, data, inputs, times, transform)
     filter_method = check_method(prepared[0].model, method.filter, "fit")
+    if filter_method.random and key is None:
+        raise ValueError(f"{type(filter_method).__name__} draws random numbers: pass fit(..., key=jax.random.key(0))")
     scale = _scale(prepared)
     law = None if isinstance(method, _WITHOUT_PRIORS) else merge_priors(prepared[0].model, scale, priors)
     problems = [problem_of(p.model, p.series, fixed=fixed, priors=law, method=filter_method) for p in prepared]
     whole = problems[0] if len(problems) == 1 else joined(problems)
+    if filter_method.random and filter_method.differentiable:  # the same numbers at all values of the parameters
+        fixed_key, key = jax.random.split(key)
+        whole, *problems = [replace(problem, key=fixed_key) for problem in (whole, *problems)]
     _check_problem(whole, method)
     if start is not None and isinstance(method, AbstractSampler) and not method.takes_start:
         raise ValueError(f"{type(method).__name__} starts from the priors: leave start= out")

@@ -190,8 +190,10 @@ def _forecast(
     )
 
 
-def _mixture(mean: np.ndarray, cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _mixture(mean: np.ndarray, cov: Any) -> tuple[np.ndarray, Any]:
     centre = mean.mean(axis=0)
+    if cov is None:  # of a state too large for it
+        return centre, None
     spread = mean - centre
     return centre, cov.mean(axis=0) + np.einsum("dti,dtj->tij", spread, spread) / len(mean)
 

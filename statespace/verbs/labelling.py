@@ -9,10 +9,12 @@ import numpy as np
 from ..inference.discrete import DiscreteFilterArrays, DiscreteSmootherArrays
 from ..inference.method import AbstractMethod
 from ..inference.moves import state_of
-from ..inference.reports import FilterArrays, ParticleArrays, SmootherArrays
+from ..inference.reports import EnsembleArrays, EnsembleSmootherArrays, FilterArrays, ParticleArrays, SmootherArrays
 from ..results import (
     DiscreteFiltered,
     DiscreteSmoothed,
+    EnsembleFiltered,
+    EnsembleSmoothed,
     Filtered,
     ParticleFiltered,
     Smoothed,
@@ -87,6 +89,37 @@ def _(found: ParticleArrays, prepared: Prepared, method: AbstractMethod) -> Part
     )
     result.warn()
     return result
+
+
+@label_filtered.register
+def _(found: EnsembleArrays, prepared: Prepared, method: AbstractMethod) -> EnsembleFiltered:
+    arrays = jax.tree.map(np.asarray, jax.device_get(found))
+    mean, variance = arrays.kept.get("moments", (None, None))
+    return EnsembleFiltered(
+        **common(found, prepared, method),
+        num_members=found.last.x.shape[0],
+        spread=arrays.spread,
+        observation_mean=arrays.observation_mean,
+        observation_sd=arrays.observation_sd,
+        residuals=arrays.residuals,
+        mean=mean,
+        sd=None if variance is None else np.sqrt(variance),
+        members=arrays.kept.get("members"),
+    )
+
+
+@label_smoothed.register
+def _(found: EnsembleSmootherArrays, prepared: Prepared) -> EnsembleSmoothed:
+    arrays = jax.tree.map(np.asarray, jax.device_get(found))
+    sd = {k: np.sqrt(np.maximum(v, 0.0)) for k, v in arrays.component_var.items()}
+    return EnsembleSmoothed(
+        series=prepared.series,
+        state_names=prepared.model.state_names,
+        mean=arrays.mean,
+        sd=np.sqrt(np.maximum(arrays.variance, 0.0)),
+        components={k: (arrays.component_mean[k], sd[k]) for k in names_of(prepared.model, sd)},
+        members=arrays.members,
+    )
 
 
 @label_smoothed.register

@@ -63,9 +63,9 @@ def _log_likelihood(prepared: Prepared, problem: Problem, values: dict[str, Any]
 
 
 def _coefficients(problem: Problem, values: dict[str, Any], found: Optimum) -> dict[str, tuple[float, float]]:
-    """Constant coefficients and their standard deviations, given the estimates."""
+    """Constant coefficients and their standard deviations, given the estimates; none by a filter that draws."""
     names, positions = reported(problem.model)
-    if not names or not np.all([np.all(np.isfinite(v)) for v in found.values.values()]):
+    if problem.method.random or not names or not np.all([np.all(np.isfinite(v)) for v in found.values.values()]):
         return {}
     last = analysis.filter_arrays(problem, values).last
     mean, cov = np.asarray(last.mean), np.asarray(last.cov)

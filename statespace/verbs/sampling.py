@@ -19,7 +19,7 @@ from ..inference.problem import Problem, first_values, merge_priors
 from ..inference.tempered import TemperedSMC
 from ..results import Fitted, PanelFit, Status, in_words
 from .accounts import common, identified, reported, specification
-from .door import METHODS, Prepared, as_key, log_jacobian, problem_of, scale_of, values_of
+from .door import WRITTEN, Prepared, as_key, log_jacobian, problem_of, scale_of, values_of
 from .labelling import label_paths
 from .workers import over_draws
 
@@ -60,6 +60,8 @@ def sampled(
     pointwise, coefficients = _pointwise(prepared, problem, draws, pointwise_key, progress)
     model = problem.at(at_means)
     more = _spread(problem, at_means, spread_key) | _evidence(prepared, draws)
+    if problem.key is not None:
+        more["filter_key"] = np.asarray(jax.random.key_data(problem.key)).tolist()
     fitted = Fitted(
         **common(prepared, problem, model),
         method_name=sampler.name,
@@ -74,7 +76,7 @@ def sampled(
         pointwise=pointwise,
         extra_groups={},
         sampler=sampler,
-        sampler_specification=specification(sampler, {**METHODS, **SAMPLERS}),
+        sampler_specification=specification(sampler, {**WRITTEN, **SAMPLERS}),
         sampler_state=draws.state,
     )
     if draws.paths is None:
@@ -84,7 +86,7 @@ def sampled(
 
 def _spread(problem: Problem, values: dict[str, Any], key: Any) -> dict[str, Any]:
     """The standard deviation of estimates of the log-likelihood at the posterior means, where it is estimated."""
-    if not problem.method.random:
+    if not problem.estimated:
         return {}
     many = {path: jnp.broadcast_to(v, (_REPLICATES, *v.shape)) for path, v in values.items()}
     found = np.asarray(analysis.log_likelihood_arrays(problem, many, key))
@@ -118,7 +120,7 @@ def _pointwise(
     A method that draws would need a run for each, and gives no densities without the stamp itself.
     """
     names, positions = reported(problem.model)
-    if problem.method.random and not names:
+    if problem.estimated and not names:
         return None, {}
     shape = next(iter(draws.values.values())).shape[:2]
     flat = {p: v.reshape(-1, *v.shape[2:]) for p, v in draws.values.items()}
@@ -126,7 +128,7 @@ def _pointwise(
         lambda part, keys: analysis.draw_arrays(problem, part, keys, positions), flat, key, progress, "densities"
     )
     coefficients = {n: found.coefficients[:, i].reshape(shape) for i, n in enumerate(names)}
-    if problem.method.random:
+    if problem.estimated:
         return None, coefficients
     jacobian = log_jacobian(prepared.series, prepared.transform).sum(axis=1)
     pointwise = {
@@ -177,6 +179,9 @@ def resume(
     prepared = [Prepared(m.model, m.series, m.transform) for m in members.values()]
     problems, scale = _problems(first, prepared, priors)
     whole = problems[0] if len(problems) == 1 else joined(problems)
+    if "filter_key" in first.status.details:
+        held = jax.random.wrap_key_data(jnp.asarray(first.status.details["filter_key"], jnp.uint32))
+        whole, *problems = [replace(problem, key=held) for problem in (whole, *problems)]
     later = drawn(whole, sampler, scale, jax.random.key(0), progress, None, first.sampler_state)
     both = later if first.status.details.get("exponent", 1.0) < 1 else _together(first, later)
     sampler = replace(sampler, num_samples=made + sampler.num_samples)

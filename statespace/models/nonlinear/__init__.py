@@ -2,6 +2,7 @@
 
 from .epidemic import SIR
 from .growth import NonlinearGrowth
+from .lorenz import Lorenz63, Lorenz96
 from .population import Gompertz, Ricker, ThetaLogistic
 from .tracking import BearingsOnly
 from .volatility import LeverageVolatility, StochasticVolatility
@@ -11,6 +12,8 @@ __all__ = [
     "BearingsOnly",
     "Gompertz",
     "LeverageVolatility",
+    "Lorenz63",
+    "Lorenz96",
     "NonlinearGrowth",
     "Ricker",
     "StochasticVolatility",
