@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..core.parameters import unconstrain
 from .method import AbstractMethod
 from .problem import Problem
 
@@ -49,7 +50,7 @@ class AbstractSampler(eqx.Module):
     def run(
         self,
         problem: Problem,
-        centre: Any,
+        start: dict[str, Any],
         key: Any,
         report: Callable[[float, float, str], None],
         state: list[np.ndarray] | None = None,
@@ -58,7 +59,7 @@ class AbstractSampler(eqx.Module):
 
         Args:
             problem: Model, data and priors.
-            centre: Where to start, on the unconstrained scale.
+            start: Natural values near which to start, by path.
             key: PRNG key.
             report: Called now and then with how much is done, of how much, and a remark.
             state: The state of earlier `Draws` from which to go on.
@@ -115,13 +116,13 @@ class AbstractChains(AbstractSampler):
     def run(
         self,
         problem: Problem,
-        centre: Any,
+        start: dict[str, Any],
         key: Any,
         report: Callable[[float, float, str], None],
         state: list[np.ndarray] | None = None,
     ) -> "Draws":
         """Run the chains; after a state there is no further warm-up."""
-        vectorised = self.vectorises(problem)
+        vectorised, centre = self.vectorises(problem), unconstrain(start, problem.supports)
         core = replace(self, num_samples=1, num_chains=1)  # compiled once, whatever their number
         if state is None:
             keys = jax.random.split(key, self.num_chains)

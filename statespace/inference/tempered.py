@@ -93,13 +93,13 @@ class TemperedSMC(AbstractSampler):
     def run(
         self,
         problem: Problem,
-        centre: Any,
+        start: dict[str, Any],
         key: Any,
         report: Callable[[float, float, str], None],
         state: list[np.ndarray] | None = None,
     ) -> Draws:
         """From the prior to the posterior; from a finished state, the particles are moved on once more."""
-        del centre
+        del start
         return temper(Posterior(problem), self, key, report, state)
 
 

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..core.parameters import unconstrain
 from ..inference import analysis
 from ..inference.chains import AbstractSampler, Draws
 from ..inference.nuts import NUTS
@@ -39,7 +38,7 @@ def drawn(
     """Run a sampler with a progress bar."""
     if not problem.free:
         raise ValueError("the model has no parameter to learn: every one is fixed or zero; use filter or smooth")
-    centre = unconstrain(first_values(problem, scale, warm), problem.supports)
+    start = first_values(problem, scale, warm)
     with tqdm(desc=f"{type(sampler).__name__}, {sampler.num_chains} chains", disable=not progress) as bar:
 
         def report(done: float, total: float, text: str) -> None:
@@ -47,7 +46,7 @@ def drawn(
             bar.update(done - bar.n)
             bar.set_postfix_str(text)
 
-        return sampler.run(problem, centre, key, report, state)
+        return sampler.run(problem, start, key, report, state)
 
 
 def sampled(
