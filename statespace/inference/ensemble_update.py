@@ -105,7 +105,7 @@ def perturbed(seen: Innovation, key: Any) -> Gain:
     """
     size, series = seen.anomalies.shape
     normal = jax.random.normal(key, (size, series), seen.anomalies.dtype)
-    normal = normal - jnp.mean(normal, axis=0)  # the sample covariance is unbiased as it was
+    normal = normal - jnp.mean(normal, axis=0)  # their sample covariance still has the expectation R
     noise = jnp.where(seen.mask, normal @ noise_root(seen.noise).T, 0.0)
     own = seen.difference + noise - jnp.sqrt(size - 1) * seen.anomalies
     return Gain(seen.precision_times(own), seen.anomalies)
