@@ -1,5 +1,6 @@
 """What every test stands on: statespace before any JAX backend, x64, a compilation cache, no windows."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -29,3 +30,21 @@ def shared_data():
     if not folder.is_dir():
         pytest.skip("the data folder ../shared/data/series is not beside this checkout")
     return folder
+
+
+_ENOUGH = 2.5e9  # bytes that a worker may hold before compiled functions are let go; they stay in the cache on disk
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_worker():
+    """Compiled functions are let go after a module where they take much memory."""
+    yield
+    if _resident() > _ENOUGH:
+        jax.clear_caches()
+        gc.collect()
+
+
+def _resident() -> float:
+    """Bytes of memory that the process holds, 0 where the system does not say."""
+    status = Path("/proc/self/statm")
+    return float(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if status.exists() else 0.0
