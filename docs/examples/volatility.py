@@ -7,6 +7,7 @@
 
 # %%
 import os
+import warnings
 from pathlib import Path
 
 import jax
@@ -112,3 +113,26 @@ rivals = {
 }
 for name, rival in rivals.items():
     print(f"{name}: {ss.log_likelihood(rival, returns, method, key=3):.2f}")
+
+# %% [markdown]
+# ## The posterior by particles
+# Particle marginal Metropolis-Hastings accepts and rejects by the estimated likelihoods, and its draws are those of the
+# exact posterior. What the status says of their spread tells whether there are particles enough; draws that are too few
+# are continued with `ss.resume`.
+
+# %%
+sampler = ss.PMMH(
+    ss.BootstrapFilter(20 if SMALL else 400),
+    num_warmup=25 if SMALL else 500,
+    num_samples=25 if SMALL else 1000,
+    num_chains=2 if SMALL else 4,
+)
+posterior = ss.fit(ss.StochasticVolatility(), returns, sampler, key=4, progress=False)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore" if SMALL else "default")  # so short a run has much to be warned of
+    print(posterior.summary())
+print(f"estimates vary by {posterior.status.details['log_likelihood_sd']:.1f}")
+
+# %%
+ahead = ss.forecast(posterior, horizon=5 if SMALL else 20, num_samples=50 if SMALL else 500, key=5)
+print(ahead.to_pandas().round(2).head())
