@@ -669,8 +669,8 @@ def test_errors_on_lorenz_96(options, expected):
 def test_errors_on_lorenz_63(options, expected):
     """DAPPER's `mods/Lorenz63/sakov2012.py`: every 25th step of 0.01 seen, R = 2 I.
 
-    Its line of ten perturbed members (.65) is left out: it widens the perturbations by sqrt(N / (N - 1)), which makes
-    up for members that are too few (.68 over six runs); here their sample covariance has the expectation R (.74).
+    Its line of ten perturbed members (.65) is left out: it widens perturbations by sqrt(N / (N - 1)), which makes up
+    for members that are too few (.68 over six runs); here their sample covariance has the expectation R (.74).
     """
     first = {"initial_mean": [1.509, -1.531, 25.46], "initial_scale": [2**0.5] * 3}
     model = ss.Lorenz63(drift_scale=0.0, observation_scale=2**0.5, substeps=25, **first)
