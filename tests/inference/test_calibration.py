@@ -12,7 +12,7 @@ import pytest
 
 import statespace as ss
 from statespace.inference import nuts
-from statespace.inference.problem import make_problem, merge_priors
+from statespace.inference.problem import first_values, make_problem, merge_priors
 
 LENGTH, DRAWS = 40, 31
 START = ss.InitialLaw.gaussian([0.0], [1.0])
@@ -34,7 +34,7 @@ def ranks(replicates, warmup, thin, seed=0):
         known = ss.LocalLevel(truth["level.scale"], initial=START) + ss.Noise(truth["noise.scale"])
         y = np.asarray(ss.simulate(known, LENGTH, key=keys[2]).y)[0]
         problem = make_problem(model(), y, np.ones_like(y, bool), priors=priors, scale=1.0)
-        draws = nuts.sample(problem, method, 1.0, keys[3]).values
+        draws = method.run(problem, first_values(problem, 1.0, None), keys[3], lambda *progress: None).values
         found.append([int((draws[path][0, ::thin] < truth[path]).sum()) for path in priors])
     return np.array(found)
 
