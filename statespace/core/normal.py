@@ -66,7 +66,7 @@ class FactorNormal(Distribution):
         if self.diffuse:
             raise ValueError(
                 "the model starts from a diffuse law, which cannot be sampled: give its states a proper initial "
-                "law (initial=, initial_scale=), or condition on data first and use forecast or sample_states"
+                "law, as in LocalLevel(initial=ss.InitialLaw.gaussian([0.0], [10.0]))"
             )
         shape = (*sample_shape, *self.batch_shape, self.factor.shape[-1])
         noise = jax.random.normal(key, shape, self.loc.dtype)

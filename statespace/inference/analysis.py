@@ -102,12 +102,12 @@ def mean_smoother_arrays(problem: Problem, draws: dict[str, Array], key: Any = N
             (shift, cov, moved, second, loo, found.loo_sd**2 + loo**2),
         )
 
-    def add(total, values):
-        return jax.tree.map(jnp.add, total, spread(smoother_arrays(problem, values, key))), None
+    def add(total, pair):
+        return jax.tree.map(jnp.add, total, spread(smoother_arrays(problem, *pair))), None
 
     zero = jax.tree.map(jnp.zeros_like, first)
-    total, _ = jax.lax.scan(add, zero, draws)
     count = jax.tree.leaves(draws)[0].shape[0]
+    total, _ = jax.lax.scan(add, zero, (draws, _a_key_each(key, count)))
     m = jax.tree.map(lambda x: x / count, total)
     return SmootherArrays(
         first.mean + m.mean,
@@ -122,6 +122,10 @@ def mean_smoother_arrays(problem: Problem, draws: dict[str, Array], key: Any = N
     )
 
 
+def _a_key_each(key: Any, count: int) -> Any:
+    return None if key is None else jax.random.split(key, count)
+
+
 def _average(problem: Problem, draws: dict[str, Array], first: Any, key: Any) -> Any:
     """The mean over draws of reports that are probabilities, or the mixture of members' moments."""
     moments = isinstance(first, EnsembleSmootherArrays)
@@ -129,11 +133,11 @@ def _average(problem: Problem, draws: dict[str, Array], first: Any, key: Any) ->
     def report(found):
         return found.about(first) if moments else found
 
-    def add(total, values):
-        return jax.tree.map(jnp.add, total, report(smoother_arrays(problem, values, key))), None
+    def add(total, pair):
+        return jax.tree.map(jnp.add, total, report(smoother_arrays(problem, *pair))), None
 
-    total, _ = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, report(first)), draws)
     count = jax.tree.leaves(draws)[0].shape[0]
+    total, _ = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, report(first)), (draws, _a_key_each(key, count)))
     mean = jax.tree.map(lambda x: x / count, total)
     return mean.restored(first) if moments else mean
 

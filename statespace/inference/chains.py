@@ -73,6 +73,15 @@ class AbstractSampler(eqx.Module):
         """Options that a fit's status repeats."""
         return {}
 
+    def further(self, made: int, num_samples: int | None) -> "AbstractSampler":
+        """The sampler for more draws after some: so many, or what is left undone, or as many as it was told to make."""
+        left = self.num_samples - made if made < self.num_samples else self.num_samples
+        return replace(self, num_samples=left if num_samples is None else num_samples)
+
+    def lasting(self, total: int) -> "AbstractSampler":
+        """The sampler that a fit keeps which holds so many draws a chain in all."""
+        return replace(self, num_samples=total)
+
     def cautions(self, details: dict[str, Any]) -> list[str]:
         """What a user should be warned of, given the details of a fit, each with what to do."""
         del details

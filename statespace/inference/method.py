@@ -73,6 +73,10 @@ class AbstractMethod(eqx.Module):
         """Raise a ValueError if the method cannot take the data; the model's parameters have some generic values."""
         del model, observed
 
+    def check_paths(self, model: Any) -> None:
+        """A TypeError if the method filters the model, but cannot smooth it or draw its paths; parameters known."""
+        del model
+
     def plan(self, model: Any, observed: Observed) -> Plan:
         """What has to be known before compiling; the model's parameters have some generic values."""
         del model, observed

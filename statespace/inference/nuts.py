@@ -60,7 +60,10 @@ class NUTS(AbstractChains):
 
     def lacks(self, problem: Problem) -> str:
         """A smooth log-likelihood."""
-        return "" if problem.method.differentiable else "has no smooth log-likelihood"
+        if problem.method.differentiable:
+            return ""
+        name = type(problem.method).__name__
+        return f"has no smooth log-likelihood under {name}(): fit by PMMH({name}()), or take a filter without noise"
 
     def details(self) -> dict[str, Any]:
         """The length of the warm-up, and the depth at which trees end."""

@@ -7,9 +7,12 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ..core.belief import Particles
+from ..core.normal import FactorNormal
+from ..core.parameters import is_traced
 from ..core.resample import RESAMPLERS
 from ..core.step import Step
 from ..models.base import AbstractGaussianDynamics, AbstractMomentEmission, AbstractStateSpace
@@ -24,6 +27,7 @@ from .reports import ParticleArrays, SmootherArrays, moments_of, smoother_arrays
 from .summaries import columns
 from .summaries import history as history_of
 
+_SMALL = 200  # states up to which the rank of the noise is looked at
 _CHECKPOINT = 256  # from this length on the gradient recomputes each stamp
 
 
@@ -134,18 +138,26 @@ class AbstractParticleFilter(AbstractMethod):
         """Paths drawn backwards through the particles, or traced."""
         if self.smoother == "lag":
             raise TypeError('smoother="lag" gives moments only: choose "mcmc", "exact" or "genealogy" for paths')
-        if self.smoother != "genealogy":
-            few = too_few_noises(model)
-            if few:
-                raise TypeError(
-                    f"{type(model).__name__} {few}, which drawing paths backwards needs: pass "
-                    f'{type(self).__name__}(smoother="genealogy") or smoother="lag"'
-                )
+        self.check_paths(model)
         first, second = jax.random.split(key)
         slots, history = self._history(model, observed, first)
         options = {"kind": self.smoother, "num_moves": self.num_moves}
         paths = sample_backward(model, history, slots, num_samples, second, **options)
         return jnp.moveaxis(state_of(paths), 0, 1)
+
+    def cannot_weigh(self, model: Any, step: Step) -> str:
+        """Why given moves of the model cannot be weighed, in words; empty where they can."""
+        del model, step
+        return ""
+
+    def check_paths(self, model: Any) -> None:
+        """A TypeError where paths cannot be drawn backwards."""
+        few = too_few_noises(model) if self.smoother in ("mcmc", "exact") else ""
+        if few:
+            raise TypeError(
+                f"{type(model).__name__} {few}, which drawing paths backwards needs: pass "
+                f'{type(self).__name__}(smoother="genealogy") or smoother="lag"'
+            )
 
     def _history(self, model: Any, observed: Observed, key: Any) -> Any:
         slots = rows(model, observed)
@@ -226,6 +238,21 @@ class GuidedFilter(AbstractParticleFilter):
         made = isinstance(model, AbstractGaussianDynamics) and isinstance(model, AbstractMomentEmission)
         return "" if self.proposal is not None or made else "has no Gaussian dynamics with an emission of known moments"
 
+    def cannot_weigh(self, model: Any, step: Step) -> str:
+        """A proposal made from the model is one of its noises, which are to be told from the states."""
+        law = None if self.proposal is not None else model.initial(step)
+        factors = [law.factor] if isinstance(law, FactorNormal) else []
+        if law is not None:
+            factors.append(model.noise_factor(jnp.full(len(model.state_names), 0.7), step))
+        for factor in factors:
+            rows, columns = factor.shape
+            if rows != columns or np.linalg.matrix_rank(np.asarray(factor, float)) < rows:
+                return (
+                    "has a first law or a transition whose noises cannot be told from its states, so GuidedFilter "
+                    "cannot be held on a path: take a BootstrapFilter"
+                )
+        return ""
+
     def kac(self, model: Any) -> FeynmanKac:
         """Move by the proposal, weigh by the densities' ratio."""
         if self.proposal is None:
@@ -274,14 +301,20 @@ class AuxiliaryFilter(AbstractParticleFilter):
 
 
 def too_few_noises(model: Any) -> str:
-    """That a transition surely has no density, in words: it has fewer noises than states; else empty."""
+    """That a transition surely has no density, in words: too few noises, or some of scale zero; else empty."""
     if not isinstance(model, AbstractGaussianDynamics):
         return ""
     size = len(model.state_names)
     inputs = jnp.zeros(len(model.input_names)) if model.input_names else None
     schedule = None if model.schedule is None else jax.tree.map(lambda leaf: leaf[0], model.schedule)
     step = Step(jnp.zeros((), int), jnp.zeros(()), None, inputs, schedule)
-    noises = jax.eval_shape(lambda: model.noise_factor(jnp.zeros(size), step)).shape[1]
+
+    def factor() -> Any:
+        return model.noise_factor(jnp.full(size, 0.7), step)
+
+    noises = jax.eval_shape(factor).shape[1]
+    if noises >= size and size <= _SMALL and not any(map(is_traced, jax.tree.leaves(model))):
+        noises = int(np.linalg.matrix_rank(np.asarray(factor(), float)))
     return f"has {noises} noises for {size} states, so its transition has no density" if noises < size else ""
 
 

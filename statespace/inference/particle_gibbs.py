@@ -105,8 +105,11 @@ class ParticleGibbs(AbstractChains):
         """A transition with a density, of one series."""
         if problem.panel is not None:
             return "is a panel: its series have a path each (PMMH serves panels)"
-        few = too_few_noises(problem.at(start_values(problem.model, problem.free, 1.0)))
-        return f"{few}: use PMMH, or for Gaussian models NUTS" if few else ""
+        model = problem.at(start_values(problem.model, problem.free, 1.0))
+        few = too_few_noises(model)
+        if few:
+            return f"{few}: use PMMH, or for Gaussian models NUTS"
+        return self.held.cannot_weigh(model, at(problem.steps, 0))
 
     def details(self) -> dict[str, Any]:
         """The length of the warm-up, and the depth at which trees end."""

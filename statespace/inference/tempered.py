@@ -16,6 +16,8 @@ from .method import AbstractMethod
 from .problem import Problem
 from .tempering import Population, advance, from_prior
 
+_FEW_MOVES = 0.02
+
 
 class Posterior(eqx.Module):
     """The posterior of a problem's parameters, for tempering."""
@@ -76,8 +78,10 @@ class TemperedSMC(AbstractSampler):
 
     def __check_init__(self):
         """Raise ValueError on impossible options."""
-        if min(self.num_samples, self.chain_length, self.num_chains) < 1:
-            raise ValueError(f"num_samples, chain_length and num_chains must be at least 1, got {self}")
+        if min(self.num_samples, self.num_chains) < 1:
+            raise ValueError(f"num_samples and num_chains must be at least 1, got {self}")
+        if self.chain_length < 2:
+            raise ValueError(f"particles move in chains of at least 2 states, got chain_length={self.chain_length}")
         if self.num_samples % self.chain_length or self.num_samples < 2 * self.chain_length:
             raise ValueError(
                 f"num_samples is a multiple of chain_length, at least twice it, got {self.num_samples} and "
@@ -86,9 +90,33 @@ class TemperedSMC(AbstractSampler):
         if not 0 < self.share < 1:
             raise ValueError(f"share lies between 0 and 1, got {self.share}")
 
+    def cautions(self, details: dict[str, Any]) -> list[str]:
+        """That particles hardly move."""
+        rate = details["acceptance_rate"]
+        if rate > _FEW_MOVES:
+            return []
+        return [f"a population accepts {rate:.1%} of its last moves: take more particles, or a longer chain_length"]
+
+    def further(self, made: int, num_samples: int | None) -> "TemperedSMC":
+        """Another pass of the same population."""
+        del made
+        if num_samples not in (None, self.num_samples):
+            raise ValueError(
+                f"TemperedSMC moves all its particles on: num_samples is {self.num_samples}, or left out, "
+                f"got {num_samples}"
+            )
+        return self
+
+    def lasting(self, total: int) -> "TemperedSMC":
+        """The same: its size is that of the population."""
+        del total
+        return self
+
     def lacks(self, problem: Problem) -> str:
         """A likelihood that is not an estimate."""
-        return "has a likelihood that is estimated" if problem.estimated else ""
+        if not problem.estimated:
+            return ""
+        return f"under {type(problem.method).__name__}() has a likelihood that is only estimated (PMMH takes it)"
 
     def run(
         self,
@@ -169,12 +197,15 @@ def _draws(target: Any, populations: Population, interrupted: bool) -> Draws:
     stats = {"lp": likelihood + prior, "log_likelihood_estimate": likelihood, "acceptance_rate": rate}
     evidence = np.asarray(populations.log_evidence)
     pooled, error = pooled_evidence(evidence)
+    if float(populations.exponent.min()) < 1:  # a constant of another law, which is not the evidence
+        pooled, error, evidence = np.nan, np.nan, np.full_like(evidence, np.nan)
     details = {
         "log_evidence": pooled,
         "log_evidence_se": error,
         "log_evidence_by_chain": evidence.tolist(),
         "stages": int(populations.stage.max()),
         "exponent": float(populations.exponent.min()),
+        "acceptance_rate": float(populations.acceptance.min()),
     }
     reached = details["exponent"]
     text = f"interrupted at the exponent {reached:.3g}: these are draws of p(theta) p(y | theta)^{reached:.3g}"

@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, Int
 from ..core.resample import systematic
 
 _BISECTIONS = 50
+_EDGE = 80.0  # a draw that rounds to the edge of its support lies at infinity: it is put where exp() still is a number
 
 
 class Target(Protocol):
@@ -64,6 +65,7 @@ def from_prior(target: Target, size: int, key: Any) -> Population:
     """Independent draws from the prior."""
     draw_key, rest = jax.random.split(key)
     z = jax.vmap(target.draw)(jax.random.split(draw_key, size))
+    z = jax.tree.map(lambda x: jnp.where(jnp.isinf(x), jnp.sign(x) * _EDGE, x), z)
     log_prior, log_likelihood = _densities(target, z)
     zero = jnp.zeros((), log_prior.dtype)
     return Population(z, log_prior, log_likelihood, zero, zero, zero, jnp.zeros((), int), rest)

@@ -1,14 +1,15 @@
 """What a particle filter run says."""
 
 import warnings
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from ..data import Series
 from .filtered import AbstractFiltered, moments_frame
 from .labels import coordinates, labelled
 
@@ -35,7 +36,8 @@ class ParticleFiltered(AbstractFiltered):
         ancestors: Positions of the parents, (time, particle), or None where neither genealogy nor history was kept.
         particles: All particles, (time, particle, state), or None where the history was not kept.
         log_weights: Their normalised log weights, (time, particle), or None.
-        log_likelihood_variance: Variance of the estimate of the log-likelihood; NaN with `error_lag=0`.
+        log_likelihood_se: Standard error of the estimate of the log-likelihood, told from this run's lineages; NaN
+            with `error_lag=0`, and after `append`, which does not know the lineages of the run before.
     """
 
     num_particles: int
@@ -48,9 +50,8 @@ class ParticleFiltered(AbstractFiltered):
     ancestors: NDArray[np.int64] | None = None
     particles: NDArray[np.float64] | None = None
     log_weights: NDArray[np.float64] | None = None
-    log_likelihood_variance: float = float("nan")
+    log_likelihood_se: float = float("nan")
 
-    _counts: ClassVar[tuple[str, ...]] = ("log_likelihood_variance",)
     _over_time: ClassVar[tuple[str, ...]] = (
         "log_likelihood_terms",
         "ess",
@@ -64,10 +65,9 @@ class ParticleFiltered(AbstractFiltered):
         "log_weights",
     )
 
-    @property
-    def log_likelihood_se(self) -> float:
-        """Standard error of the estimate of the log-likelihood, told from this run's lineages."""
-        return self.log_likelihood_variance**0.5
+    def followed_by(self, later: Self, joined: Series) -> Self:
+        """This run and one that went on from its particles."""
+        return replace(super().followed_by(later, joined), log_likelihood_se=float("nan"))
 
     def to_xarray(self) -> xr.Dataset:
         """All arrays with their coordinates; dimension `particle` where particles were kept."""

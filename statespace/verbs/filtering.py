@@ -213,6 +213,8 @@ def append(filtered: Any, data: Any, *, inputs: Any = None, times: Any = None, k
     prepared = Prepared(model, joined, filtered.transform)
     if not filtered.can_go_on:  # the diffuse phase is still open
         return label_filtered(analysis.filter_arrays(known_problem(model, joined, method), {}), prepared, method)
+    if key is not None:  # the same key for each row that is added is not to draw the same numbers
+        key = jax.random.fold_in(key, filtered.steps_done)
     problem = problem_of(model, new, start=filtered.steps_done, fixed=values_of(model), method=method)
     found = analysis.filter_arrays(problem, {}, filtered.belief, key)
     return filtered.followed_by(label_filtered(found, prepared, method), joined)
@@ -257,6 +259,7 @@ def smooth(
     Reference: Durbin and Koopman (2012), sections 4.4, 4.5 and 5.3.
     """
     prepared, method = prepared_for(model, data, method, inputs, times, "smooth")
+    method.check_paths(prepared.model)
     key = key_of(method, key, "smooth")
     if isinstance(model, Fitted) and model.draws:
         problem = problem_of(prepared.model, prepared.series, fixed=held_values(model), method=method)
@@ -310,6 +313,7 @@ def sample_states(
     if num_samples is not None and num_samples < 1:
         raise ValueError(f"num_samples must be at least 1, got {num_samples}")
     prepared, method = prepared_for(model, data, method, inputs, times, "sample_states")
+    method.check_paths(prepared.model)
     key = as_key(key)
     if isinstance(model, Fitted) and model.draws:
         problem = problem_of(prepared.model, prepared.series, fixed=held_values(model), method=method)

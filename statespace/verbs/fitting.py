@@ -105,9 +105,7 @@ def fit(
     if isinstance(method, AbstractSampler):
         key, use = jax.random.split(key)
         draws = drawn(whole, method, scale, key, progress, warm)
-        keys = jax.random.split(use, len(problems))
-        passes = zip(prepared, problems, keys, strict=True)
-        found = [sampled(part, problem, draws, method, k, progress) for part, problem, k in passes]
+        found = sampled(prepared, problems, draws, method, use, progress)
     else:
         optimum = optimised(whole, method, scale, progress, warm, key)
         pairs = zip(prepared, problems, strict=True)
@@ -120,7 +118,7 @@ def _check_problem(problem: Problem, method: Any) -> None:
     name = type(method).__name__
     lack = method.lacks(problem) if isinstance(method, AbstractSampler) else ""
     if lack:
-        raise TypeError(f"{type(problem.model).__name__} {lack}, which {name}() needs")
+        raise TypeError(f"{name}() cannot serve: {type(problem.model).__name__} {lack}")
     if not isinstance(method, AbstractSampler) and not problem.method.differentiable:
         raise TypeError(
             f"{name}() climbs the gradient of the log-likelihood, and {type(problem.method).__name__}() estimates it "

@@ -10,6 +10,7 @@ from ..inference.discrete import DiscreteFilterArrays, DiscreteSmootherArrays
 from ..inference.method import AbstractMethod
 from ..inference.moves import state_of
 from ..inference.reports import EnsembleArrays, EnsembleSmootherArrays, FilterArrays, ParticleArrays, SmootherArrays
+from ..models.discrete import AbstractDiscreteDynamics
 from ..results import (
     DiscreteFiltered,
     DiscreteSmoothed,
@@ -76,7 +77,7 @@ def _(found: ParticleArrays, prepared: Prepared, method: AbstractMethod) -> Part
     result = ParticleFiltered(
         **common(found, prepared, method),
         num_particles=size,
-        log_likelihood_variance=float(found.error) ** 2,
+        log_likelihood_se=float(found.error),
         ess=ess,
         resampled=resampled,
         alive=alive,
@@ -167,8 +168,9 @@ def _(found: DiscreteSmootherArrays, prepared: Prepared) -> DiscreteSmoothed:
 def label_paths(paths: Any, prepared: Prepared) -> Any:
     """Paths of states, (..., time, state), or (..., time) of their numbers where they are discrete."""
     paths, names = np.asarray(paths), prepared.model.state_names
-    label = labelled_numbers if np.issubdtype(paths.dtype, np.integer) else labelled_paths
-    return label(paths, prepared.series, names)
+    if isinstance(prepared.model, AbstractDiscreteDynamics):
+        return labelled_numbers(paths[..., 0] if paths.ndim > 1 else paths, prepared.series, names)
+    return labelled_paths(paths, prepared.series, names)
 
 
 def names_of(model: Any, found: dict[str, Any]) -> list[str]:

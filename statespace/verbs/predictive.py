@@ -10,7 +10,7 @@ import xarray as xr
 from ..inference import analysis
 from ..inference.problem import merge_priors
 from ..results import Fitted, labelled_values
-from .door import as_key, chosen_draws, held_values, known_problem, prepare, problem_of, scale_of
+from .door import METHODS, as_key, chosen_draws, held_values, known_problem, prepare, problem_of, scale_of
 from .panel import for_each_member
 from .workers import over_draws
 
@@ -59,7 +59,8 @@ def prior_predictive(
     """
     prepared = prepare(model, data, inputs=inputs, times=times, transform=transform)
     law = merge_priors(prepared.model, scale_of(prepared.model, prepared.series), priors)
-    problem = problem_of(prepared.model, prepared.series, fixed=fixed, priors=law)
+    method = next(cls() for cls in METHODS.values() if not cls().lacks(prepared.model))  # the exact one comes first
+    problem = problem_of(prepared.model, prepared.series, fixed=fixed, priors=law, method=method)
     prior_key, path_key = jax.random.split(as_key(key))
     keys = jax.random.split(prior_key, max(len(problem.free), 1))
     draws = {

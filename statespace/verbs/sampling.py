@@ -50,17 +50,33 @@ def drawn(
 
 
 def sampled(
-    prepared: Prepared, problem: Problem, draws: Draws, sampler: AbstractSampler, key: Any, progress: bool
-) -> Fitted:
-    """The fit of one series by posterior draws."""
-    pointwise_key, spread_key = jax.random.split(key)
+    prepared: list[Prepared], problems: list[Problem], draws: Draws, sampler: AbstractSampler, key: Any, progress: bool
+) -> list[Fitted]:
+    """The fits by posterior draws of one series, or of all that share the parameters."""
+    spread_key, *keys = jax.random.split(key, len(problems) + 1)
     means = {path: np.asarray(v.mean(axis=(0, 1))) for path, v in draws.values.items()}
-    at_means = {path: jnp.asarray(v) for path, v in means.items()}
-    pointwise, coefficients = _pointwise(prepared, problem, draws, pointwise_key, progress)
-    model = problem.at(at_means)
-    more = _spread(problem, at_means, spread_key) | _evidence(prepared, draws)
-    if problem.key is not None:
-        more["filter_key"] = np.asarray(jax.random.key_data(problem.key)).tolist()
+    whole = problems[0] if len(problems) == 1 else joined(problems)
+    more = _spread(whole, means, spread_key) | _evidence(prepared, draws)
+    if problems[0].key is not None:
+        more["filter_key"] = np.asarray(jax.random.key_data(problems[0].key)).tolist()
+    status = _status(draws, sampler, more)
+    parts = zip(prepared, problems, keys, strict=True)
+    return [_member(part, problem, draws, sampler, status, k, progress) for part, problem, k in parts]
+
+
+def _member(
+    prepared: Prepared,
+    problem: Problem,
+    draws: Draws,
+    sampler: AbstractSampler,
+    status: Status,
+    key: Any,
+    progress: bool,
+) -> Fitted:
+    """The fit of one series."""
+    means = {path: np.asarray(v.mean(axis=(0, 1))) for path, v in draws.values.items()}
+    pointwise, coefficients = _pointwise(prepared, problem, draws, key, progress)
+    model = problem.at({path: jnp.asarray(v) for path, v in means.items()})
     fitted = Fitted(
         **common(prepared, problem, model),
         method_name=sampler.name,
@@ -70,7 +86,7 @@ def sampled(
         unconstrained_covariance=None,
         sample_stats=draws.stats,
         log_likelihood=None,
-        status=identified(_status(draws, sampler, more), coefficients, problem),
+        status=identified(status, coefficients, problem),
         coefficients=coefficients,
         pointwise=pointwise,
         extra_groups={},
@@ -92,11 +108,13 @@ def _spread(problem: Problem, values: dict[str, Any], key: Any) -> dict[str, Any
     return {"log_likelihood_sd": float(found.std(ddof=1))}
 
 
-def _evidence(prepared: Prepared, draws: Draws) -> dict[str, Any]:
-    """The evidence on the data's original scale, where the sampler estimates it."""
+def _evidence(prepared: list[Prepared], draws: Draws) -> dict[str, Any]:
+    """The evidence of all series on their original scale, where the sampler estimates it."""
     if "log_evidence" not in draws.details:
         return {}
-    return {"log_evidence": draws.details["log_evidence"] + float(log_jacobian(*prepared[1:]).sum())}
+    jacobian = sum(float(log_jacobian(part.series, part.transform).sum()) for part in prepared)
+    each = [value + jacobian for value in draws.details["log_evidence_by_chain"]]
+    return {"log_evidence": draws.details["log_evidence"] + jacobian, "log_evidence_by_chain": each}
 
 
 def _status(draws: Draws, sampler: AbstractSampler, more: dict[str, Any]) -> Status:
@@ -170,11 +188,10 @@ def resume(
     if not isinstance(first, Fitted) or first.draws is None or first.sampler is None:
         what = f"one by {first.method_name}" if isinstance(first, Fitted) else type(first).__name__
         raise TypeError(f"resume takes a fit by sampling (NUTS, PMMH, ...), got {what}")
-    made, asked = next(iter(first.draws.values())).shape[1], first.sampler.num_samples
-    left = asked - made if made < asked else asked
     if num_samples is not None and num_samples < 1:
         raise ValueError(f"num_samples must be at least 1, got {num_samples}")
-    sampler = replace(first.sampler, num_samples=num_samples or left)
+    made = next(iter(first.draws.values())).shape[1]
+    sampler = first.sampler.further(made, num_samples)
     prepared = [Prepared(m.model, m.series, m.transform) for m in members.values()]
     problems, scale = _problems(first, prepared, priors)
     whole = problems[0] if len(problems) == 1 else joined(problems)
@@ -183,10 +200,9 @@ def resume(
         whole, *problems = [replace(problem, key=held) for problem in (whole, *problems)]
     later = drawn(whole, sampler, scale, jax.random.key(0), progress, None, first.sampler_state)
     both = later if first.status.details.get("exponent", 1.0) < 1 else _together(first, later)
-    sampler = replace(sampler, num_samples=made + sampler.num_samples)
-    keys = jax.random.split(jax.random.key(0) if key is None else as_key(key), len(problems))
-    triples = zip(prepared, problems, keys, strict=True)
-    found = [sampled(part, problem, both, sampler, k, progress) for part, problem, k in triples]
+    sampler = first.sampler.lasting(made + sampler.num_samples)
+    key = jax.random.key(0) if key is None else as_key(key)
+    found = sampled(prepared, problems, both, sampler, key, progress)
     return PanelFit(dict(zip(members, found, strict=True))) if isinstance(fitted, PanelFit) else found[0]
 
 

@@ -204,3 +204,27 @@ def test_what_cannot_be_is_refused():
 def test_bad_options(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_priors_make_data_without_an_exact_method():
+    made = ss.prior_predictive(counts(), Y, num_samples=5, key=0)
+    assert made.y.shape == (5, 8, 1)
+    diffuse = ss.prior_predictive(ss.LocalLevel() + ss.Poisson(), np.arange(8.0), num_samples=3, key=0)
+    assert diffuse.y.shape == (3, 8, 1)
+
+
+def test_rows_added_with_one_key_do_not_repeat_its_numbers(key):
+    walk = ss.LocalLevel(1.0, initial=ss.InitialLaw.gaussian([0.0], [1.0])) + ss.Noise(0.5)
+    found = ss.filter(walk, np.zeros(1), ss.BootstrapFilter(num_particles=2000), key=key)
+    for _ in range(20):
+        found = ss.append(found, np.array([np.nan]), key=key)
+    assert found.sd[-1, 0] == pytest.approx((found.sd[0, 0] ** 2 + 20) ** 0.5, rel=0.1)
+
+
+def test_paths_without_a_density_are_refused(key):
+    smooth_trend = ss.LocalLinearTrend(0.0, 0.3, initial=ss.InitialLaw.gaussian([0.0, 0.0], [3.0, 1.0])) + ss.Noise(1.0)
+    with pytest.raises(TypeError, match="no density"):
+        ss.smooth(smooth_trend, Y, ss.BootstrapFilter(num_particles=20), key=key)
+    known = ss.LocalLinearTrend(initial=ss.InitialLaw.gaussian([0.0, 0.0], [3.0, 0.0])) + ss.Noise()
+    with pytest.raises(TypeError, match="take a BootstrapFilter"):
+        ss.fit(known, Y, ss.ParticleGibbs(ss.GuidedFilter(num_particles=5)), key=key, progress=False)

@@ -129,7 +129,7 @@ def discrete():
         (
             lambda: ss.fit(LEVEL, Y, ss.TemperedSMC(filter=ss.BootstrapFilter()), key=0),
             TypeError,
-            "likelihood that is estimated",
+            "only estimated",
         ),
         (lambda: ss.fit(LEVEL, Y, SMALL, start={"noise.scale": 1.0}, key=0), ValueError, "starts from the priors"),
     ],
@@ -145,3 +145,33 @@ def test_evidence_is_pooled_on_its_own_scale():
     assert pooled == pytest.approx(np.log(7 / 3))
     leave = np.log([3.0, 2.5, 1.5])
     assert error == pytest.approx(2 / 3**0.5 * leave.std(ddof=1))
+
+
+def test_a_panel_has_one_evidence_on_the_original_scale():
+    y = {"north": np.exp(Y[:8] / 5), "south": np.exp(Y[8:16] / 5)}
+    model = ss.LocalLevel(initial=ss.InitialLaw.gaussian([0.0], [1.0])) + ss.Noise()
+    small = ss.TemperedSMC(num_samples=100, chain_length=10, num_chains=2)
+    logged = ss.fit(model, y, small, transform="log", key=0, progress=False)
+    found = {member.status.details["log_evidence"] for member in logged.values()}
+    plain = ss.fit(model, {k: np.log(v) for k, v in y.items()}, small, key=0, progress=False)
+    expected = plain["north"].status.details["log_evidence"] - sum(np.log(v).sum() for v in y.values())
+    assert len(found) == 1
+    assert found.pop() == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_population_keeps_its_size(nile_fit):
+    once = ss.resume(nile_fit, progress=False)
+    twice = ss.resume(once, progress=False)
+    assert twice.draws["level.scale"].shape == (2, 600)
+    assert twice.sampler.num_samples == 200
+    with pytest.raises(ValueError, match="moves all its particles"):
+        ss.resume(nile_fit, 100, progress=False)
+
+
+def test_draws_at_the_edge_do_not_freeze_the_others():
+    def program():
+        rate = numpyro.sample("rate", dist.Gamma(0.001, 1.0))
+        numpyro.sample("y", dist.Normal(rate, 1.0), obs=0.5)
+
+    found = ss.sample_program(program, sampler=SMALL, key=0, progress=False)
+    assert found.sample_stats["acceptance_rate"].min() > 0

@@ -146,7 +146,9 @@ class SIR(AbstractStateSpace):
         self.absent = tuple(name for name, end in ends.items() if _is(getattr(self, name), end))
         if "amplitude" not in self.absent and not (season and season > 0):
             raise ValueError(f"an amplitude needs the season's length in periods, got season={season}")
-        if law == "binomial" and concentration is not None:
+        if "amplitude" in self.absent and not (season is None and peak is None):
+            raise ValueError("season= and peak= belong to a seasonal transmission: give amplitude= (None for unknown)")
+        if law != "negative_binomial" and concentration is not None:
             raise ValueError("concentration= belongs to the negative binomial law: leave it out")
         self.population, self.season = float(population), None if "amplitude" in self.absent else season
         self.counts, self.law, self.steps, self.dt = counts, law, steps, float(dt)
