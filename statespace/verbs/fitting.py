@@ -89,7 +89,7 @@ def fit(
     key = as_key(key)
     names, prepared = _prepared(model, data, inputs, times, transform)
     filter_method = check_method(prepared[0].model, method.filter, "fit")
-    if filter_method.random and key is None:
+    if filter_method.random and filter_method.differentiable and key is None:
         raise ValueError(f"{type(filter_method).__name__} draws random numbers: pass fit(..., key=jax.random.key(0))")
     scale = _scale(prepared)
     law = None if isinstance(method, _WITHOUT_PRIORS) else merge_priors(prepared[0].model, scale, priors)
