@@ -108,12 +108,15 @@ class ParticleFiltered(AbstractFiltered):
         advice = "use more particles, a GuidedFilter that has seen the observation, or a wider emission"
         if len(dead):
             stamp = self.index[dead[0]]
-            text = f"no particle could have made the observation at {stamp}: the likelihood is zero; {advice}"
+            text = (
+                f"no particle could have made the observation at {stamp}: the likelihood is zero; it may lie "
+                f"outside the emission's support, else {advice}"
+            )
             warnings.warn(text, DegeneracyWarning, stacklevel=3)
         elif len(few):
             worst = few[np.argmin(self.ess[few])]
             text = (
-                f"{len(few)} stamps rest on few particles, the worst {self.index[worst]} with an effective sample size "
-                f"of {self.ess[worst]:.1f} of {self.num_particles}; {advice}"
+                f"{len(few)} of {len(self.ess)} stamps rest on few particles, the worst {self.index[worst]} with an "
+                f"effective sample size of {self.ess[worst]:.1f} of {self.num_particles}; {advice}"
             )
             warnings.warn(text, DegeneracyWarning, stacklevel=3)

@@ -11,6 +11,7 @@ import numpy as np
 from ..inference.chains import AbstractSampler
 from ..inference.em import EM
 from ..inference.maximum_likelihood import MAP, MaximumLikelihood
+from ..inference.method import AbstractMethod
 from ..inference.panel import joined
 from ..inference.problem import Problem, merge_priors, parameters
 from ..results import Fitted, PanelFit, Priors
@@ -76,7 +77,8 @@ def fit(
     """
     method = MaximumLikelihood() if method is None else method
     if not isinstance(method, _METHODS):
-        raise TypeError(f"fit takes {_NAMES}, got {method!r}")
+        how = f": pass MaximumLikelihood(filter={method!r})" if isinstance(method, AbstractMethod) else ""
+        raise TypeError(f"fit takes {_NAMES}, got {method!r}{how}")
     if isinstance(method, _WITHOUT_PRIORS) and priors:
         raise ValueError(
             "maximum likelihood uses no priors: leave priors= out, or use MAP() or a sampler such as NUTS()"
@@ -88,7 +90,7 @@ def fit(
         raise ValueError(f"{', '.join(both)} is in priors= and in fixed=: a value that is held has no prior, drop one")
     key = as_key(key)
     names, prepared = _prepared(model, data, inputs, times, transform)
-    filter_method = check_method(prepared[0].model, method.filter, "fit")
+    filter_method = _filter_of(method, prepared[0].model)
     if filter_method.random and filter_method.differentiable and key is None:
         raise ValueError(f"{type(filter_method).__name__} draws random numbers: pass fit(..., key=jax.random.key(0))")
     scale = _scale(prepared)
@@ -111,6 +113,16 @@ def fit(
         pairs = zip(prepared, problems, strict=True)
         found = [maximised(part, problem, optimum, method) for part, problem in pairs]
     return found[0] if names is None else PanelFit(dict(zip(names, found, strict=True)))
+
+
+def _filter_of(method: Any, model: Any) -> AbstractMethod:
+    """How the states are integrated out: as the way of fitting says, else exactly."""
+    try:
+        return check_method(model, method.filter, "fit")
+    except TypeError as error:
+        if method.filter is not None:
+            raise
+        raise TypeError(f"{error}, as in fit(model, data, {type(method).__name__}(filter=...))") from None
 
 
 def _check_problem(problem: Problem, method: Any) -> None:
