@@ -32,7 +32,7 @@ def shared_data():
     return folder
 
 
-_ENOUGH = 2.5e9  # bytes that a worker may hold before compiled functions are let go; they stay in the cache on disk
+_ENOUGH = 6e9  # bytes that a worker may hold before compiled functions are let go; they stay in the cache on disk
 
 
 @pytest.fixture(autouse=True, scope="module")

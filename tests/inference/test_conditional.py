@@ -81,10 +81,10 @@ def apply_once(model, method, observed, references, key, kind):
         slow("bootstrap", 2, "ancestor"),
         slow("guided", 3, "genealogy"),
         slow("guided", 2, "backward"),
-        ("guided", 5, "ancestor"),
+        slow("guided", 5, "ancestor"),
         slow("auxiliary", 2, "backward"),
         slow("auxiliary", 5, "genealogy"),
-        ("auxiliary", 3, "ancestor"),
+        slow("auxiliary", 3, "ancestor"),
     ],
 )
 def test_paths_of_a_chain_keep_their_law(method, size, kind, key):

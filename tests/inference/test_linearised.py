@@ -112,6 +112,7 @@ def test_a_linear_model_is_treated_exactly(name, method):
         close(getattr(found, field), getattr(expected, field), 1e-8)
 
 
+@pytest.mark.slow
 def test_diffuse_inputs_and_irregular_stamps_as_kalman():
     model = ss.LocalLinearTrend(0.5, 0.2) + ss.Regression(["u"]) + ss.Noise(0.9)
     y = np.random.default_rng(2).normal(size=(T, 1)).cumsum(axis=0)
@@ -188,7 +189,15 @@ def test_the_iterated_update_is_the_mode_and_counts_the_observation_once():
     np.testing.assert_allclose(found.cov, np.linalg.inv(np.diag(sd**-2) + np.outer(h, h) / 0.04), atol=1e-6)
 
 
-@pytest.mark.parametrize("method", [METHODS[0], METHODS[3], ss.PosteriorLinearisation(iterations=8)], ids=str)
+@pytest.mark.parametrize(
+    "method",
+    [
+        METHODS[0],
+        pytest.param(METHODS[3], marks=pytest.mark.slow),
+        pytest.param(ss.PosteriorLinearisation(iterations=8), marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_gradients_are_those_of_finite_differences(method):
     problem = problem_of(Pendulum(), Y, method=method)
 
@@ -233,6 +242,7 @@ def poisson_level(scale=0.3):
     return ss.LocalLevel(scale, initial=ss.InitialLaw.gaussian([0.5], [1.0])) + ss.Poisson()
 
 
+@pytest.mark.slow
 def test_the_iterated_smoother_of_counts_against_a_grid_and_a_search():
     y = counts()
     means, total = grid_posterior(y, 0.3)

@@ -47,6 +47,7 @@ def _bump(x, centre):
     return -0.5 * ((x - centre) / 0.3) ** 2 - jnp.log(0.3 * jnp.sqrt(2 * jnp.pi))
 
 
+@pytest.mark.slow
 def test_two_modes_are_found_in_their_shares():
     found = ss.sample_program(two_humps, sampler=MANY, key=1, progress=False)
     mass = np.array([0.7, 0.3]) * norm.pdf(4.0, 0.0, np.hypot(5.0, 0.3))

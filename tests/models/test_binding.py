@@ -55,7 +55,7 @@ def test_events_are_looked_up_in_any_index():
     for index, at, expected in cases:
         assert float(bound(Intervention(at) + Noise(), index=index).components[0].time) == expected
     with pytest.raises(ValueError, match="a date needs data with dates, or give a position"):
-        bound(Intervention("2020-03") + Noise()).emission_matrices(STEP)
+        bound(Intervention("2020-03") + Noise(1.0)).emission_matrices(STEP)
 
 
 @pytest.mark.parametrize("form", ["dummy", "trigonometric"])

@@ -116,6 +116,7 @@ def test_em_rises_to_the_same_maximum():
     assert np.isnan(direct.standard_errors["chain.initial"]).all()
 
 
+@pytest.mark.slow
 def test_em_rises_where_there_is_no_formula():
     u = np.sin(np.arange(len(Y)))
     model = ss.HiddenMarkov(2, dist.StudentT, transition_inputs=["u"])
@@ -149,6 +150,7 @@ def test_formulas_are_where_the_weighted_likelihood_is_flat(law):
         np.testing.assert_allclose(slope, 0.0, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_em_rises_on_a_panel():
     parts = [Y.to_numpy()[:40], Y.to_numpy()[100:160]]
     method = ss.EM(num_starts=1, max_iterations=5)
@@ -173,7 +175,7 @@ def test_nuts_recovers_the_parameters():
     smoothed = ss.smooth(found)
     np.testing.assert_allclose(smoothed.probabilities.sum(axis=1), 1.0)
     ahead = ss.forecast(found, horizon=4, key=1)
-    assert ahead.draws.shape == (300, 4, 1)
+    assert ahead.draws.shape == (1000, 4, 1)
     np.testing.assert_allclose(ahead.state_mean.sum(axis=1), 1.0)
     assert found.to_datatree()["posterior"]["emission.loc"].shape == (2, 150, 2)
 

@@ -238,6 +238,7 @@ def test_moments_of_log_are_exact_for_gompertz():
     assert expected == pytest.approx(exact("gompertz", y), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_populations_learn(key):
     y = pd.Series(made("gompertz", 120)[:, 0], name="size")
     method = ss.MaximumLikelihood(filter=ss.ExtendedKalman(), num_starts=1)
@@ -386,6 +387,7 @@ def test_the_likelihood_of_a_small_epidemic_is_the_sum_over_its_paths():
     assert found == pytest.approx(chain_likelihood(y, 10, 1.1, 0.5, 2, 0.7), abs=0.02)
 
 
+@pytest.mark.slow
 def test_irregular_stamps_pass_in_steps_of_their_own(key):
     days = pd.to_datetime(["2020-01-01", "2020-01-02", "2020-01-09", "2020-01-10"])
     y = pd.Series([3.0, 5.0, 90.0, 30.0], days)
