@@ -40,11 +40,11 @@ def _same(first, second):
 
 def _again(fitted, folder, suffix=".nc"):
     write(fitted, folder / f"fit{suffix}")
-    return read(folder / f"fit{suffix}", lambda text, method: (f"built from {text}", method))
+    return read(folder / f"fit{suffix}", lambda text, method, sampler: (f"built from {text}", method, sampler))
 
 
-def _texts(text, method):
-    return text, method
+def _texts(text, method, sampler):
+    return text, method, sampler
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -232,7 +232,7 @@ def test_a_folder_that_is_no_fit(tmp_path):
 
 
 def test_what_is_wrong_with_the_model_is_not_blamed_on_the_file(make_posterior, tmp_path):
-    def build(text, method):
+    def build(text, method, sampler):
         raise ValueError("unknown component")
 
     write(make_posterior(chains=1, draws=2), tmp_path / "fit.nc")
