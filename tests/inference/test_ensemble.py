@@ -22,7 +22,7 @@ from statespace.inference.ensemble_update import innovation, local_square_root, 
 from statespace.inference.localisation import Localisation, gaspari_cohn
 from statespace.inference.method import Observed, Plan
 from statespace.models.specification import describe, rebuild
-from statespace.verbs.door import METHODS, PARTS_OF_METHODS
+from statespace.verbs.door import WRITTEN
 
 UPDATES = ["perturbed", "square_root"]
 
@@ -477,7 +477,7 @@ def test_fit_climbs_the_ensemble_likelihood(key, tmp_path):
 
 
 def test_a_method_with_its_localisation_is_stored_as_text():
-    names = METHODS | PARTS_OF_METHODS
+    names = WRITTEN
     method = GRADED["local"]
     again = rebuild(json.loads(json.dumps(describe(method, names))), names)
     assert jax.tree.structure(again) == jax.tree.structure(method)
