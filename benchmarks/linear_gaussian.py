@@ -5,7 +5,6 @@ statsmodels' `loglike` of the same matrices (Cython), dynamax's `lgssm_filter`. 
 """
 
 import os
-import time
 
 import statespace as ss  # before the first JAX computation: it sets the loop option
 
@@ -15,6 +14,7 @@ jax.config.update("jax_enable_x64", True)
 
 import jax.numpy as jnp
 import numpy as np
+from _timing import REPEATS, best
 from dynamax.linear_gaussian_ssm import LinearGaussianSSM
 from statsmodels.tsa.statespace.kalman_filter import KalmanFilter
 from statsmodels.tsa.statespace.structural import UnobservedComponents
@@ -24,20 +24,6 @@ from statespace.inference import kalman_filter as kalman
 from statespace.inference.problem import make_problem
 
 T = int(os.environ.get("STATESPACE_BENCH_LENGTH", "1000"))
-REPEATS = int(os.environ.get("STATESPACE_BENCH_REPEATS", "60"))
-
-
-def best(function, *args, repeats=REPEATS):
-    """(first call in seconds, fastest later call in milliseconds)."""
-    start = time.perf_counter()
-    jax.block_until_ready(function(*args))
-    first = time.perf_counter() - start
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(function(*args))
-        times.append(time.perf_counter() - start)
-    return first, 1e3 * min(times)
 
 
 def row(name, ours, peer, target):

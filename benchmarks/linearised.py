@@ -5,7 +5,6 @@ pendulums in broadcast form; what linearising costs is the ratio, which is to st
 """
 
 import os
-import time
 
 import statespace as ss  # before the first JAX computation: it sets the loop option
 
@@ -15,12 +14,12 @@ jax.config.update("jax_enable_x64", True)
 
 import jax.numpy as jnp
 import numpy as np
+from _timing import best
 
 from statespace.core.step import make_steps
 from statespace.inference.method import Observed, Plan
 
 T = int(os.environ.get("STATESPACE_BENCH_LENGTH", "1000"))
-REPEATS = int(os.environ.get("STATESPACE_BENCH_REPEATS", "60"))
 DT = 0.05
 
 
@@ -64,19 +63,6 @@ def linear(gravity, scale, noise):
     f = f.at[1, 0].set(-pull - DT * gravity).at[1, 2].set(pull).at[3, 0].set(pull).at[3, 2].set(-pull - DT * gravity)
     h = jnp.array([[1.0, 0, 0, 0], [0, 0, 1, 0]])
     return ss.LinearGaussian(f, scale * jnp.ones(4), h, noise * jnp.ones(2), initial_scale=0.3 * np.ones(4))
-
-
-def best(function, *args, repeats=REPEATS):
-    """(first call in seconds, fastest later call in milliseconds)."""
-    start = time.perf_counter()
-    jax.block_until_ready(function(*args))
-    first = time.perf_counter() - start
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(function(*args))
-        times.append(time.perf_counter() - start)
-    return first, 1e3 * min(times)
 
 
 def functions(make, method):

@@ -45,16 +45,26 @@ def anything(row: Row) -> Bool[Array, ""]:
     return jnp.ones((), bool) if row.mask is None else jnp.any(row.mask)
 
 
-class Bootstrap(eqx.Module):
-    """Particles move by the transition and are weighed by the emission."""
+class AbstractMoves(eqx.Module):
+    """Particles that are resampled by their weights alone; a subclass gives `move` and `weigh` of `FeynmanKac`.
+
+    Attributes:
+        model: The model.
+        num_particles: How many.
+        score: Whether derivatives are those of the score: nothing flows through the draws themselves.
+    """
 
     model: Any
     num_particles: int = eqx.field(static=True)
     score: bool = eqx.field(static=True)
 
     def look_ahead(self, x: Any, slot: Row) -> None:
-        """None: resampled by the weights alone."""
+        """None: nothing is promised."""
         del x, slot
+
+
+class Bootstrap(AbstractMoves):
+    """Particles move by the transition and are weighed by the emission."""
 
     def move(self, parents: Any, slot: Row, key: Any) -> tuple[Any, Array]:
         """Draws from the transition, or from the first law."""
@@ -137,17 +147,10 @@ def _own_derivative(log_density: Array) -> Array:
     return log_density - jax.lax.stop_gradient(log_density)
 
 
-class Guided(eqx.Module):
+class Guided(AbstractMoves):
     """Particles move by a given proposal where there is an observation, else by the transition."""
 
-    model: Any
-    num_particles: int = eqx.field(static=True)
-    score: bool = eqx.field(static=True)
     proposal: Callable[[Any, Any, Any], Any] = eqx.field(static=True)
-
-    def look_ahead(self, x: Any, slot: Row) -> None:
-        """None: resampled by the weights alone."""
-        del x, slot
 
     def move(self, parents: Any, slot: Row, key: Any) -> tuple[Any, Array]:
         """Draws from the proposal; parents are None at the first stamp."""

@@ -12,7 +12,6 @@ Statistics and Computing 10, section II.D.
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
@@ -22,7 +21,7 @@ from ..core.belief import Gaussian
 from ..core.gaussian import update_element
 from ..core.linalg import mask_matrix, solve_unit_lower, unit_ldl
 from ..core.normal import FactorNormal
-from .moves import Row, free_move, seen_log_prob, state_of, weighed, with_previous
+from .moves import AbstractMoves, Row, free_move, seen_log_prob, state_of, weighed, with_previous
 
 
 class NoiseLaw(NamedTuple):
@@ -32,16 +31,8 @@ class NoiseLaw(NamedTuple):
     factor: Float[Array, "*batch noise noise"]
 
 
-class LinearisedProposal(eqx.Module):
+class LinearisedProposal(AbstractMoves):
     """Particles move by the transition's noise conditioned on the observation."""
-
-    model: Any
-    num_particles: int = eqx.field(static=True)
-    score: bool = eqx.field(static=True)
-
-    def look_ahead(self, x: Any, slot: Row) -> None:
-        """None: resampled by the weights alone."""
-        del x, slot
 
     def move(self, parents: Any, slot: Row, key: Any) -> tuple[Any, Array]:
         """Draws of the noise given the observation; of the first state's where its law is a normal one."""

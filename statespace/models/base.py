@@ -189,7 +189,23 @@ class SignalMatrices(eqx.Module):
     offset: Float[Array, " series"]
 
 
-class AbstractSignalEmission(AbstractMomentEmission):
+class HasStatistic(eqx.Module):
+    """Looks at a statistic z(y) of each observation where moments are worked with; here the observation itself."""
+
+    @property
+    def has_statistic(self) -> bool:
+        """Whether the statistic is another than the observation itself."""
+        return False
+
+    def statistic(
+        self, y: Float[Array, " series"], step: Step
+    ) -> tuple[Float[Array, " series"], Float[Array, " series"]]:
+        """The statistic z of each observation, and log |dz/dy|."""
+        del step
+        return y, jnp.zeros_like(y)
+
+
+class AbstractSignalEmission(AbstractMomentEmission, HasStatistic):
     """Emissions in which each element has a law of its own, given its own element of a linear signal.
 
         signal = H x + d,      y_i ~ p(. | signal_i), independent given the signal
@@ -208,18 +224,6 @@ class AbstractSignalEmission(AbstractMomentEmission):
     @abc.abstractmethod
     def working_signal(self, y: Float[Array, " series"], step: Step) -> Float[Array, " series"]:
         """The signal that each observation suggests by itself (the link at a value inside its support)."""
-
-    @property
-    def has_statistic(self) -> bool:
-        """Whether the statistic is another than the observation itself."""
-        return False
-
-    def statistic(
-        self, y: Float[Array, " series"], step: Step
-    ) -> tuple[Float[Array, " series"], Float[Array, " series"]]:
-        """The statistic z of each observation, and log |dz/dy|."""
-        del step
-        return y, jnp.zeros_like(y)
 
     def signal_moments(
         self, signal: Float[Array, " series"], step: Step

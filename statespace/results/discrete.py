@@ -10,11 +10,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..data import Series
+from .account import AbstractAccount
 from .filtered import AbstractFiltered
-from .labels import coordinates, data_groups, labelled, observed_frame
+from .labels import coordinates, labelled
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class DiscreteFiltered(AbstractFiltered):
     """Probabilities of the states given the data up to each stamp, and the one-step predictions.
 
@@ -55,38 +56,21 @@ class DiscreteFiltered(AbstractFiltered):
         return pd.DataFrame(self.probabilities, self.index, list(self.state_names))
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class DiscreteSmoothed:
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class DiscreteSmoothed(AbstractAccount):
     """Probabilities of the states and of the transitions given all data.
 
     Attributes:
-        series: The data, on the model's scale.
-        state_names: Names of the states.
         probabilities: P(x_t | y), (time, state).
         transitions: P(x_{t-1} = i, x_t = j | y) for all stamps but the first, (time - 1, state, state).
         loo_terms: log p(y_t | y_-t), (time,); NaN where the emission reads the observation before.
     """
 
-    series: Series
-    state_names: tuple[str, ...]
     probabilities: NDArray[np.float64]
     transitions: NDArray[np.float64]
     loo_terms: NDArray[np.float64]
 
-    @property
-    def index(self) -> pd.Index:
-        """The stamps."""
-        return self.series.index
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the series."""
-        return self.series.names
-
-    @property
-    def observed(self) -> pd.DataFrame:
-        """The data, NaN kept."""
-        return observed_frame(self.series)
+    _group = "smoothed"
 
     def expected_transitions(self) -> pd.DataFrame:
         """How many times the chain is expected to have moved from a state (row) to a state (column)."""
@@ -102,10 +86,6 @@ class DiscreteSmoothed:
             "loo": (("time",), self.loo_terms),
         }
         return labelled(arrays, coordinates(self.index, self.names, self.state_names))
-
-    def to_datatree(self) -> xr.DataTree:
-        """The groups /smoothed, /observed_data and /constant_data."""
-        return xr.DataTree.from_dict({"smoothed": self.to_xarray(), **data_groups(self.series)})
 
     def to_pandas(self) -> pd.DataFrame:
         """Probabilities by stamp, one column a state."""

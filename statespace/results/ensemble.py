@@ -8,13 +8,12 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from ..data import Series
-from .filtered import AbstractFiltered, moments_frame
-from .labels import coordinates, data_groups, labelled, observed_frame
-from .smoothed import components_dataset
+from .account import AbstractDecomposed, moments_frame
+from .filtered import AbstractFiltered
+from .labels import coordinates, labelled
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class EnsembleFiltered(AbstractFiltered):
     """An ensemble filter's account of the states given the data up to each stamp; no covariance of states.
 
@@ -77,40 +76,19 @@ class EnsembleFiltered(AbstractFiltered):
         return moments_frame(self.index, self.state_names, self.mean, self.sd)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class EnsembleSmoothed:
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class EnsembleSmoothed(AbstractDecomposed):
     """An ensemble smoother's account of the states and components given all data; no covariance of states.
 
     Attributes:
-        series: The data, on the model's scale.
-        state_names: Names of the states.
         mean: Means of the members, (time, state).
         sd: Their standard deviations, (time, state).
-        components: Mean and standard deviation, (time, series), of each component's contribution.
         members: All members, (time, member, state), or None where "members" were not kept.
     """
 
-    series: Series
-    state_names: tuple[str, ...]
     mean: NDArray[np.float64]
     sd: NDArray[np.float64]
-    components: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
     members: NDArray[np.float64] | None = None
-
-    @property
-    def index(self) -> pd.Index:
-        """The stamps."""
-        return self.series.index
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the series."""
-        return self.series.names
-
-    @property
-    def observed(self) -> pd.DataFrame:
-        """The data, NaN kept."""
-        return observed_frame(self.series)
 
     def to_xarray(self) -> xr.Dataset:
         """All arrays but the components, with their coordinates."""
@@ -121,17 +99,6 @@ class EnsembleSmoothed:
         if self.members is not None:
             arrays["members"] = (("time", "member", "state"), self.members)
         return labelled(arrays, coordinates(self.index, self.names, self.state_names))
-
-    def components_to_xarray(self) -> xr.Dataset:
-        """`mean` and `sd` of the contributions, (component, time, series)."""
-        return components_dataset(self.components, self.index, self.names)
-
-    def to_datatree(self) -> xr.DataTree:
-        """The groups /smoothed, /components, /observed_data and /constant_data."""
-        groups = {"smoothed": self.to_xarray(), **data_groups(self.series)}
-        if self.components:
-            groups["components"] = self.components_to_xarray()
-        return xr.DataTree.from_dict(groups)
 
     def to_pandas(self) -> pd.DataFrame:
         """Means and standard deviations of the states by stamp: columns (state, "mean" or "sd")."""

@@ -9,18 +9,17 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..data import Identity, Series, Transform
-from .labels import coordinates, data_groups, labelled
+from .account import AbstractAccount, moments_frame
+from .labels import coordinates, labelled
 
 HALF_LOG_2PI = 0.9189385332046727
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class AbstractFiltered:
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class AbstractFiltered(AbstractAccount):
     """What any filter run says: the data, the terms of the log-likelihood, and the belief from which to go on.
 
     Attributes:
-        series: The data, on the model's scale.
-        state_names: Names of the states.
         log_likelihood_terms: log p(y_t | y_<t), (time,), all constants included.
         model: The model.
         transform: From the data's original scale to the model's, on which everything here is.
@@ -29,8 +28,6 @@ class AbstractFiltered:
         steps_done: Number of stamps behind it.
     """
 
-    series: Series
-    state_names: tuple[str, ...]
     log_likelihood_terms: NDArray[np.float64]
     model: Any
     belief: Any
@@ -38,18 +35,9 @@ class AbstractFiltered:
     transform: Transform = field(default_factory=Identity)
     filter_method: Any = None
 
+    _group = "filtered"
     _over_time: ClassVar[tuple[str, ...]] = ("log_likelihood_terms",)  # arrays with a leading time axis
     _counts: ClassVar[tuple[str, ...]] = ()  # numbers that add up over time
-
-    @property
-    def index(self) -> pd.Index:
-        """The stamps."""
-        return self.series.index
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the series."""
-        return self.series.names
 
     @property
     def log_likelihood(self) -> float:
@@ -68,16 +56,8 @@ class AbstractFiltered:
         sums = {name: getattr(self, name) + getattr(later, name) for name in self._counts}
         return replace(later, series=joined, steps_done=joined.length, **rows, **sums)
 
-    def to_xarray(self) -> xr.Dataset:
-        """All arrays with their coordinates."""
-        raise NotImplementedError
 
-    def to_datatree(self) -> xr.DataTree:
-        """The groups /filtered, /observed_data and /constant_data."""
-        return xr.DataTree.from_dict({"filtered": self.to_xarray(), **data_groups(self.series)})
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Filtered(AbstractFiltered):
     """Normal laws of the state given the data up to each stamp, and the one-step predictions.
 
@@ -147,13 +127,3 @@ class Filtered(AbstractFiltered):
     def to_pandas(self) -> pd.DataFrame:
         """Means and standard deviations of the states by stamp: columns (state, "mean" or "sd")."""
         return moments_frame(self.index, self.state_names, self.mean, self.sd)
-
-
-def moments_frame(
-    index: pd.Index, names: tuple[str, ...], mean: NDArray[np.float64], sd: NDArray[np.float64]
-) -> pd.DataFrame:
-    """A frame with columns (name, "mean") and (name, "sd")."""
-    columns = {
-        (name, what): values[:, i] for i, name in enumerate(names) for what, values in (("mean", mean), ("sd", sd))
-    }
-    return pd.DataFrame(columns, index=index)

@@ -15,7 +15,7 @@ from ..data import Identity, Series, Transform
 from .labels import coordinates, labelled, observed_frame
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Forecast:
     """Predictions of the stamps after a series, on its original scale.
 
@@ -53,6 +53,11 @@ class Forecast:
     mixture: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
     inputs: NDArray[np.float64] | None = None
     input_names: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """One line: the kind, the series and the horizon."""
+        span = f", {self.index[0]} to {self.index[-1]}" if len(self.index) else ""
+        return f"{type(self).__name__}({', '.join(self.names)}: {len(self.index)} ahead{span})"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -148,7 +153,7 @@ class Forecast:
         return xr.DataTree.from_dict(groups)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class PathForecast(Forecast):
     """Predictions whose laws are not normal and are known by their paths: counts, discrete states, nonlinear models.
 

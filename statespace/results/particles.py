@@ -10,7 +10,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..data import Series
-from .filtered import AbstractFiltered, moments_frame
+from .account import moments_frame
+from .filtered import AbstractFiltered
 from .labels import coordinates, labelled
 
 _FEW = 10.0  # effective particles below which a stamp is warned about
@@ -21,7 +22,7 @@ class DegeneracyWarning(UserWarning):
     """A stamp at which hardly any particle had a weight, so that what follows rests on few of them."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class ParticleFiltered(AbstractFiltered):
     """A particle filter's account of the states given the data up to each stamp.
 

@@ -13,7 +13,7 @@ from .labels import labelled
 from .status import Status, warn_of_draws
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class ProgramFit:
     """What a sampler made of a NumPyro program.
 
@@ -30,6 +30,10 @@ class ProgramFit:
     log_evidence: float
     log_evidence_se: float
     status: Status
+
+    def __repr__(self) -> str:
+        """One line: its sites and how it ended."""
+        return f"ProgramFit({', '.join(self.draws)}; {self.status.message})"
 
     def summary(self) -> pd.DataFrame:
         """ArviZ's table (mean, sd, interval, ess_bulk, ess_tail, r_hat), with warnings about what disagrees."""

@@ -51,18 +51,28 @@ def common(found: Any, prepared: Prepared, method: AbstractMethod) -> dict[str, 
     }
 
 
+def same(arrays: Any, *names: str) -> dict[str, Any]:
+    """Fields of the arrays, on the host, that the result holds under the same names."""
+    return {name: np.asarray(getattr(arrays, name)) for name in names}
+
+
+def smoothed_components(arrays: Any, prepared: Prepared) -> dict[str, Any]:
+    """What the smoothed components say, and the labels of the run."""
+    sd = {k: np.sqrt(np.maximum(v, 0.0)) for k, v in arrays.component_var.items()}
+    return {
+        "series": prepared.series,
+        "state_names": prepared.model.state_names,
+        "components": {k: (arrays.component_mean[k], sd[k]) for k in names_of(prepared.model, sd)},
+    }
+
+
 @label_filtered.register
 def _(found: FilterArrays, prepared: Prepared, method: AbstractMethod) -> Filtered:
     arrays = jax.device_get(found)
     return Filtered(
         **common(found, prepared, method),
-        mean=np.asarray(arrays.mean),
-        cov=np.asarray(arrays.cov),
-        predicted_mean=np.asarray(arrays.predicted_mean),
-        predicted_cov=np.asarray(arrays.predicted_cov),
-        observation_mean=np.asarray(arrays.observation_mean),
-        observation_cov=np.asarray(arrays.observation_cov),
-        residuals=np.asarray(arrays.residuals),
+        **same(arrays, "mean", "cov", "predicted_mean", "predicted_cov"),
+        **same(arrays, "observation_mean", "observation_cov", "residuals"),
         diffuse_count=int(arrays.diffuse_count),
     )
 
@@ -99,10 +109,7 @@ def _(found: EnsembleArrays, prepared: Prepared, method: AbstractMethod) -> Ense
     return EnsembleFiltered(
         **common(found, prepared, method),
         num_members=found.last.x.shape[0],
-        spread=arrays.spread,
-        observation_mean=arrays.observation_mean,
-        observation_sd=arrays.observation_sd,
-        residuals=arrays.residuals,
+        **same(arrays, "spread", "observation_mean", "observation_sd", "residuals"),
         mean=mean,
         sd=None if variance is None else np.sqrt(variance),
         members=arrays.kept.get("members"),
@@ -112,13 +119,10 @@ def _(found: EnsembleArrays, prepared: Prepared, method: AbstractMethod) -> Ense
 @label_smoothed.register
 def _(found: EnsembleSmootherArrays, prepared: Prepared) -> EnsembleSmoothed:
     arrays = jax.tree.map(np.asarray, jax.device_get(found))
-    sd = {k: np.sqrt(np.maximum(v, 0.0)) for k, v in arrays.component_var.items()}
     return EnsembleSmoothed(
-        series=prepared.series,
-        state_names=prepared.model.state_names,
+        **smoothed_components(arrays, prepared),
         mean=arrays.mean,
         sd=np.sqrt(np.maximum(arrays.variance, 0.0)),
-        components={k: (arrays.component_mean[k], sd[k]) for k in names_of(prepared.model, sd)},
         members=arrays.members,
     )
 
@@ -126,18 +130,10 @@ def _(found: EnsembleSmootherArrays, prepared: Prepared) -> EnsembleSmoothed:
 @label_smoothed.register
 def _(found: SmootherArrays, prepared: Prepared) -> Smoothed:
     arrays = jax.tree.map(np.asarray, jax.device_get(found))
-    sd = {k: np.sqrt(np.maximum(v, 0.0)) for k, v in arrays.component_var.items()}
     return Smoothed(
-        series=prepared.series,
-        state_names=prepared.model.state_names,
-        mean=arrays.mean,
-        cov=arrays.cov,
-        components={k: (arrays.component_mean[k], sd[k]) for k in names_of(prepared.model, sd)},
-        observation_residuals=arrays.observation_residuals,
-        state_residuals=arrays.state_residuals,
-        loo_terms=arrays.loo_terms,
-        loo_mean=arrays.loo_mean,
-        loo_sd=arrays.loo_sd,
+        **smoothed_components(arrays, prepared),
+        **same(arrays, "mean", "cov", "observation_residuals", "state_residuals"),
+        **same(arrays, "loo_terms", "loo_mean", "loo_sd"),
     )
 
 
@@ -146,10 +142,7 @@ def _(found: DiscreteFilterArrays, prepared: Prepared, method: AbstractMethod) -
     arrays = jax.device_get(found)
     return DiscreteFiltered(
         **common(found, prepared, method),
-        probabilities=np.asarray(arrays.probabilities),
-        predicted_probabilities=np.asarray(arrays.predicted_probabilities),
-        observation_mean=np.asarray(arrays.observation_mean),
-        observation_cov=np.asarray(arrays.observation_cov),
+        **same(arrays, "probabilities", "predicted_probabilities", "observation_mean", "observation_cov"),
     )
 
 
@@ -159,9 +152,7 @@ def _(found: DiscreteSmootherArrays, prepared: Prepared) -> DiscreteSmoothed:
     return DiscreteSmoothed(
         series=prepared.series,
         state_names=prepared.model.state_names,
-        probabilities=arrays.probabilities,
-        transitions=arrays.transitions,
-        loo_terms=arrays.loo_terms,
+        **same(arrays, "probabilities", "transitions", "loo_terms"),
     )
 
 

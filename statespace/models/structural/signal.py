@@ -12,12 +12,12 @@ from numpyro.distributions import Distribution
 
 from ...core.parameters import with_fields
 from ...core.step import Step, make_steps
-from ..base import AbstractSignalEmission, SignalMatrices
+from ..base import AbstractSignalEmission, HasStatistic, SignalMatrices
 from .component import AbstractComponent, AbstractObservation, Binding
 from .model import AbstractStructural
 
 
-class AbstractSignalObservation(AbstractObservation):
+class AbstractSignalObservation(AbstractObservation, HasStatistic):
     """An observing term in which each series has a law given its own element of the signal, the sum of components.
 
     A subclass gives `law`, `working` and `outside`. Its parameters serve all series.
@@ -34,18 +34,6 @@ class AbstractSignalObservation(AbstractObservation):
     @abc.abstractmethod
     def outside(self, y: np.ndarray, inputs: np.ndarray | None) -> tuple[np.ndarray, str]:
         """Which of the values (time, series), NaN where missing, cannot be, and what can, in words."""
-
-    @property
-    def has_statistic(self) -> bool:
-        """Whether methods that work with moments look at a function of the observation."""
-        return False
-
-    def statistic(
-        self, y: Float[Array, " series"], step: Step
-    ) -> tuple[Float[Array, " series"], Float[Array, " series"]]:
-        """The statistic of each observation whose moments are used, and log |d statistic / dy|."""
-        del step
-        return y, jnp.zeros_like(y)
 
     def moments(
         self, signal: Float[Array, " series"], step: Step
