@@ -15,7 +15,7 @@ from .exact import exact_method
 from .kalman import Kalman
 from .method import AbstractMethod, Observed, Plan, teacher_forced
 from .prediction import simulate
-from .problem import start_values
+from .starts import start_values
 
 
 class StateSpaceDistribution(Distribution):

@@ -17,7 +17,8 @@ from .method import AbstractMethod
 from .moves import rows, state_of
 from .nuts import statistics
 from .particle import AbstractParticleFilter, BootstrapFilter, too_few_noises
-from .problem import Problem, start_values
+from .problem import Problem
+from .starts import start_values
 
 
 class Sweep(NamedTuple):

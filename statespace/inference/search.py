@@ -11,7 +11,8 @@ from jax.flatten_util import ravel_pytree
 from numpyro.distributions import constraints
 
 from ..core.parameters import parameters, unconstrain
-from .problem import Problem, first_values, scale_of
+from .problem import Problem
+from .starts import first_values, scale_of
 
 _NOTHING = 1e-5  # a probability below which it may be zero at the maximum
 _FLAT = 1e-4  # a curvature on the unconstrained scale below which the data do not speak

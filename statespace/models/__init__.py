@@ -1,1 +1,5 @@
-"""What a state-space model is, and the models of the library."""
+"""What a state-space model is, the models of the library, and how a model's parameters are found."""
+
+from ..core.parameters import batch_shape, is_traced, parameters, unknown
+
+__all__ = ["batch_shape", "is_traced", "parameters", "unknown"]

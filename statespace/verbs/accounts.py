@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..inference.problem import Problem, parameters
+from ..inference.problem import Problem
+from ..models import parameters
 from ..models.base import AbstractLinearDynamics
 from ..models.specification import CLASSES, describe
 from ..results import Status

@@ -15,7 +15,8 @@ from ..inference.localisation import Localisation
 from ..inference.method import AbstractMethod
 from ..inference.particle import AuxiliaryFilter, BootstrapFilter, GuidedFilter
 from ..inference.posterior_linearisation import PosteriorLinearisation
-from ..inference.problem import Problem, is_traced, make_problem, parameters, unknown
+from ..inference.problem import Problem, make_problem
+from ..models import is_traced, parameters, unknown
 from ..models.base import AbstractStateSpace
 from ..models.structural import AbstractComponent, AbstractObservation, Binding
 from ..results import AbstractFiltered, Fitted

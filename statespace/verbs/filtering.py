@@ -10,7 +10,7 @@ import numpy as np
 from ..data import append_series, join_series
 from ..inference import analysis
 from ..inference.method import AbstractMethod
-from ..inference.problem import batch_shape
+from ..models import batch_shape
 from ..results import AbstractFiltered, Fitted, PanelFit, labelled_draws
 from .door import (
     Prepared,

@@ -13,7 +13,9 @@ from ..inference.em import EM
 from ..inference.maximum_likelihood import MAP, MaximumLikelihood
 from ..inference.method import AbstractMethod
 from ..inference.panel import joined
-from ..inference.problem import Problem, merge_priors, parameters
+from ..inference.priors import merge_priors
+from ..inference.problem import Problem
+from ..models import parameters
 from ..results import Fitted, PanelFit, Priors
 from .door import Prepared, as_key, check_method, prepare, problem_of, scale_of
 from .maximising import maximised, optimised

@@ -9,7 +9,8 @@ import numpy as np
 from ..data import Series, as_series, moment, placeholder
 from ..inference.distribution import StateSpaceDistribution, plan_of
 from ..inference.method import AbstractMethod
-from ..inference.problem import batch_shape, stamps
+from ..inference.problem import stamps
+from ..models import batch_shape
 from ..models.structural import Binding
 from .door import traced
 

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ..inference import analysis
-from ..inference.problem import merge_priors
+from ..inference.priors import merge_priors
 from ..results import Fitted, labelled_values
 from .door import METHODS, as_key, chosen_draws, held_values, known_problem, prepare, problem_of, scale_of
 from .panel import for_each_member

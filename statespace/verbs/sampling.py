@@ -14,7 +14,9 @@ from ..inference.nuts import NUTS
 from ..inference.panel import joined
 from ..inference.particle_gibbs import ParticleGibbs
 from ..inference.pmmh import PMMH
-from ..inference.problem import Problem, first_values, merge_priors
+from ..inference.priors import merge_priors
+from ..inference.problem import Problem
+from ..inference.starts import first_values
 from ..inference.tempered import TemperedSMC
 from ..results import Fitted, PanelFit, Status, in_words
 from .accounts import common, identified, reported, specification

@@ -12,7 +12,9 @@ import pytest
 
 import statespace as ss
 from statespace.inference import nuts
-from statespace.inference.problem import first_values, make_problem, merge_priors
+from statespace.inference.priors import merge_priors
+from statespace.inference.problem import make_problem
+from statespace.inference.starts import first_values
 
 LENGTH, DRAWS = 40, 31
 START = ss.InitialLaw.gaussian([0.0], [1.0])

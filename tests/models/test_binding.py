@@ -9,7 +9,7 @@ import statespace as ss
 from statespace.core.parameters import parameters
 from statespace.core.step import make_steps
 from statespace.data import moment
-from statespace.inference.problem import default_priors
+from statespace.inference.priors import default_priors
 from statespace.models.structural import (
     AutoRegressive,
     Binding,

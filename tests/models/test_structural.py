@@ -8,7 +8,7 @@ from inference.problems import problem_of
 
 from statespace.core.parameters import parameters, replace
 from statespace.core.step import make_steps
-from statespace.inference.problem import default_priors
+from statespace.inference.priors import default_priors
 from statespace.models.initial import InitialLaw
 from statespace.models.structural import (
     AutoRegressive,
