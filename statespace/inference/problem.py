@@ -85,6 +85,11 @@ class Problem(eqx.Module):
         """The model with the free parameters at natural values."""
         return replace(self.model, values)
 
+    def without_values(self) -> "Problem":
+        """The same with the free parameters unknown: functions compiled for it serve all values they could have had."""
+        panel = None if self.panel is None else self.panel.without_values()
+        return replace_fields(self, model=replace(self.model, dict.fromkeys(self.free)), panel=panel)
+
     def terms(self, values: Mapping[str, Array], key: Any = None) -> Float[Array, " time"]:
         """The terms log p(y_t | y_<t) at natural values."""
         key = self.key if key is None else key

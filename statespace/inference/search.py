@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from numpyro.distributions import constraints
+from scipy.special import expit, logit
 
 from ..core.parameters import parameters, unconstrain
 from .problem import Problem
@@ -214,6 +215,8 @@ def spread(problem: Problem, point: Point, values: dict[str, Any], covariance: n
         one_by_one = np.all(used.sum(axis=0) <= 1) and np.all(used.sum(axis=1) <= 1)
         if problem.supports[path] is constraints.corr_matrix:
             low, high = _of_correlations(values[path], errors[path])
+        elif problem.supports[path] is constraints.simplex:
+            low, high = _of_probabilities(values[path], errors[path])
         elif one_by_one:
             low, high = [np.asarray(e[path], float) for e in ends]
         else:
@@ -228,4 +231,13 @@ def _of_correlations(values: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray
     r = np.where(between, values, 0.0)
     half = NORMAL_95 * errors / (1 - r**2)
     low, high = (np.where(between, np.tanh(np.arctanh(r) + sign * half), np.nan) for sign in (-1, 1))
+    return low, high
+
+
+def _of_probabilities(values: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """95 % intervals symmetric on the scale of log odds z = log(p / (1 - p)), where dz = dp / (p (1 - p))."""
+    inside = (values > 0) & (values < 1)
+    p = np.where(inside, values, 0.5)
+    centre, half = logit(p), NORMAL_95 * errors / (p * (1 - p))
+    low, high = (np.where(inside, expit(centre + sign * half), np.nan) for sign in (-1, 1))
     return low, high

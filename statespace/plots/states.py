@@ -39,7 +39,7 @@ def states(
         >>> [ax.get_title(loc="left") for ax in axes]
         ['level']
     """
-    style.expect(smoothed, "state_names", "smooth")
+    style.expect(smoothed, "probabilities" if hasattr(smoothed, "probabilities") else "sd", "smooth")
     wanted = style.chosen(names, list(smoothed.state_names), "state")
     if hasattr(smoothed, "probabilities"):
         return _stacked(smoothed, wanted, axes)

@@ -198,7 +198,22 @@ def _pyplot() -> Any:
     return pyplot
 
 
+_SERVES = {  # what each plot needs of a result
+    "states": "sd",
+    "components": "components",
+    "diagnostics": "residuals",
+    "auxiliary_residuals": "state_residuals",
+    "particles": "ess",
+    "forecast": "history",
+}
+
+
 def expect(result: Any, attribute: str, verb: str) -> None:
-    """Raise a TypeError that names the verb to call first, unless the result is of the kind a plot draws."""
-    if not hasattr(result, attribute):
-        raise TypeError(f"this plot draws what ss.{verb}(...) returns, got {type(result).__name__}")
+    """Raise a TypeError that names the verb to call first, and the plots that serve, unless the result has it."""
+    if getattr(result, attribute, None) is not None:
+        return
+    serve = [f"ss.plots.{name}" for name, needed in _SERVES.items() if getattr(result, needed, None) is not None]
+    instead = f"; {' and '.join(serve)} can draw it" if serve else ""
+    raise TypeError(
+        f"this plot draws the {attribute} of what ss.{verb}(...) returns; a {type(result).__name__} has none{instead}"
+    )

@@ -42,6 +42,7 @@ def warn_of_draws(table: pd.DataFrame, sample_stats: dict[str, Any], status: Sta
         status: How the run ended.
         chains: Number of chains.
     """
+    more = "more particles or longer chains of moves" if "stages" in status.details else "longer warmup and more draws"
     divergences = int(sample_stats["diverging"].sum()) if "diverging" in sample_stats else 0
     depth = status.details.get("max_tree_depth")
     deep = int((sample_stats["tree_depth"] >= depth).sum()) if depth and "tree_depth" in sample_stats else 0
@@ -54,9 +55,9 @@ def warn_of_draws(table: pd.DataFrame, sample_stats: dict[str, Any], status: Sta
     if stuck:
         caution(f"{', '.join(stuck)} never moved: start elsewhere (start=), or check priors and data")
     if rhat > _RHAT:
-        caution(f"chains disagree (largest r_hat {rhat:.3f}, above {_RHAT}): run longer warmup and more draws")
+        caution(f"chains disagree (largest r_hat {rhat:.3f}, above {_RHAT}): run {more}")
     if ess < _ESS_PER_CHAIN * chains:
-        caution(f"few effective draws (smallest {ess:.0f}, below {_ESS_PER_CHAIN} a chain): run more draws")
+        caution(f"few effective draws (smallest {ess:.0f}, below {_ESS_PER_CHAIN} a chain): run {more}")
     for text in status.details.get("cautions", []):
         caution(text)
     if not status.converged:

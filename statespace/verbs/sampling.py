@@ -48,7 +48,7 @@ def drawn(
             bar.update(done - bar.n)
             bar.set_postfix_str(text)
 
-        return sampler.run(problem, start, key, report, state)
+        return sampler.run(problem.without_values(), start, key, report, state)
 
 
 def sampled(
@@ -56,6 +56,7 @@ def sampled(
 ) -> list[Fitted]:
     """The fits by posterior draws of one series, or of all that share the parameters."""
     spread_key, *keys = jax.random.split(key, len(problems) + 1)
+    problems = [problem.without_values() for problem in problems]
     means = {path: np.asarray(v.mean(axis=(0, 1))) for path, v in draws.values.items()}
     whole = problems[0] if len(problems) == 1 else joined(problems)
     more = _spread(whole, means, spread_key) | _evidence(prepared, draws)

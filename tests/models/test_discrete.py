@@ -99,6 +99,13 @@ def test_maximum_likelihood_finds_the_truth(fitted):
     assert fitted.log_likelihood > ss.log_likelihood(TRUTH, Y)
 
 
+def test_intervals_of_probabilities_are_symmetric_in_log_odds(fitted):
+    p, error, ends = (part["chain.transition"] for part in (fitted.estimates, fitted.standard_errors, fitted.intervals))
+    assert np.all((ends > 0) & (ends < 1))
+    half = 1.959963984540054 * error / (p * (1 - p))
+    np.testing.assert_allclose(np.log(ends / (1 - ends)), np.log(p / (1 - p)) + np.array([-half, half]), rtol=1e-9)
+
+
 def test_em_rises_to_the_same_maximum():
     free = ss.HiddenMarkov(2, dist.Normal, state_names=["calm", "wild"])
     start = {"emission.loc": [0.0, 2.0], "emission.scale": [1.0, 1.0]}

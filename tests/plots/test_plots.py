@@ -337,6 +337,9 @@ def test_unknown_names_and_options_are_refused(call, message):
 def test_a_result_without_components_is_refused():
     future = make_forecast()
     future.components = None
+    with pytest.raises(TypeError, match=r"has none; ss\.plots\.forecast can draw it"):
+        plots.components(future)
+    future.components = {}
     with pytest.raises(ValueError, match="no component to draw"):
         plots.components(future)
 
