@@ -38,7 +38,6 @@ from .models.base import (
     TransitionMatrices,
 )
 from .models.discrete import AbstractDiscreteDynamics, HiddenMarkov
-from .models.functions import NonlinearGaussian, StateSpace
 from .models.initial import InitialLaw
 from .models.linear import LinearGaussian
 from .models.nonlinear import (
@@ -53,6 +52,8 @@ from .models.nonlinear import (
     StochasticVolatility,
     ThetaLogistic,
 )
+from .models.nonlinear_gaussian import NonlinearGaussian
+from .models.state_space import StateSpace
 from .models.structural import (
     AbstractComponent,
     AbstractSignalObservation,
