@@ -13,12 +13,12 @@ from .inference.discrete import ForwardBackward
 from .inference.distribution import StateSpaceDistribution
 from .inference.em import EM
 from .inference.ensemble import EnsembleKalman
+from .inference.gaussian_filters import CubatureKalman, ExtendedKalman, GaussHermiteKalman, UnscentedKalman
 from .inference.kalman import Kalman
-from .inference.linearised import CubatureKalman, ExtendedKalman, GaussHermiteKalman, UnscentedKalman
 from .inference.localisation import Localisation
 from .inference.maximum_likelihood import MAP, MaximumLikelihood
 from .inference.nuts import NUTS
-from .inference.particle import AuxiliaryFilter, BootstrapFilter, GuidedFilter
+from .inference.particle_filters import AuxiliaryFilter, BootstrapFilter, GuidedFilter
 from .inference.particle_gibbs import ParticleGibbs
 from .inference.pmmh import PMMH
 from .inference.posterior_linearisation import PosteriorLinearisation

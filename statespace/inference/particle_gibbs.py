@@ -16,7 +16,8 @@ from .chains import AbstractChains, Kept, jittered
 from .method import AbstractMethod
 from .moves import rows, state_of
 from .nuts import statistics
-from .particle import AbstractParticleFilter, BootstrapFilter, too_few_noises
+from .particle import AbstractParticleFilter, too_few_noises
+from .particle_filters import BootstrapFilter
 from .problem import Problem
 from .starts import start_values
 

@@ -15,10 +15,10 @@ from ..core.step import Step
 from ..models.base import AbstractLinearGaussian, AbstractSignalEmission
 from . import kalman_filter
 from .affine import AffineModel, along_laws
+from .gaussian_filters import ExtendedKalman
 from .linearisation import signal_law
 from .linearised import (
     AbstractLinearised,
-    ExtendedKalman,
     affine_run,
     affine_smooth,
     check_statistics,
@@ -60,7 +60,7 @@ class PosteriorLinearisation(AbstractMethod):
         TypeError: If the method is not a linearised filter.
 
     Example:
-        >>> from statespace.inference.linearised import CubatureKalman
+        >>> from statespace.inference.gaussian_filters import CubatureKalman
         >>> PosteriorLinearisation(CubatureKalman(), iterations=5).iterations
         5
 

@@ -2,9 +2,10 @@
 
 from .decoding import viterbi
 from .evaluating import backtest, leave_future_out
-from .filtering import append, filter, log_likelihood, sample_states, smooth
+from .filtering import append, filter, sample_states, smooth
 from .fitting import default_priors, fit
 from .forecasting import forecast, simulate
+from .likelihood import log_likelihood
 from .loading import load
 from .predictive import posterior_predictive, prior_predictive
 from .program import observe, sample_program

@@ -10,10 +10,10 @@ import numpy as np
 from ..data import Series, Transform, as_series, as_transform, moment, on_the_clock
 from ..inference.ensemble import EnsembleKalman
 from ..inference.exact import EXACT, exact_method
-from ..inference.linearised import CubatureKalman, ExtendedKalman, GaussHermiteKalman, UnscentedKalman
+from ..inference.gaussian_filters import CubatureKalman, ExtendedKalman, GaussHermiteKalman, UnscentedKalman
 from ..inference.localisation import Localisation
 from ..inference.method import AbstractMethod
-from ..inference.particle import AuxiliaryFilter, BootstrapFilter, GuidedFilter
+from ..inference.particle_filters import AuxiliaryFilter, BootstrapFilter, GuidedFilter
 from ..inference.posterior_linearisation import PosteriorLinearisation
 from ..inference.problem import Problem, make_problem
 from ..models import is_traced, parameters, unknown

@@ -13,7 +13,7 @@ from ..inference.problem import Problem
 from ..results import Fitted, Status
 from .accounts import common, identified, reported
 from .door import Prepared, log_jacobian
-from .filtering import compiled_log_likelihood
+from .likelihood import compiled_log_likelihood
 
 
 def optimised(problem: Problem, method: Any, scale: Any, progress: bool, warm: Any, key: Any) -> Optimum:

@@ -3,7 +3,8 @@
 from .epidemic import SIR
 from .growth import NonlinearGrowth
 from .lorenz import Lorenz63, Lorenz96
-from .population import Gompertz, Ricker, ThetaLogistic
+from .population import Gompertz, ThetaLogistic
+from .ricker import Ricker
 from .tracking import BearingsOnly
 from .volatility import LeverageVolatility, StochasticVolatility
 
