@@ -11,12 +11,13 @@ import xarray as xr
 
 from .fitted import Fitted
 from .panel import PanelFit
+from .program import ProgramFit, program_from_record, program_record
 from .records import from_record, to_record
 
 _FORMAT = "statespace fit 1"
 
 
-def write(fitted: Fitted | PanelFit, path: str | os.PathLike) -> None:
+def write(fitted: Fitted | PanelFit | ProgramFit, path: str | os.PathLike) -> None:
     """Write a fit to a `.nc` (netCDF) or `.zarr` path; an earlier one is replaced once the new one is complete.
 
     The groups of `to_datatree` are for everyone; the group `statespace` holds what `read` needs besides.
@@ -36,12 +37,18 @@ def write(fitted: Fitted | PanelFit, path: str | os.PathLike) -> None:
     folder = path.absolute().parent
     if not folder.is_dir():
         raise FileNotFoundError(f"the folder {folder} does not exist: create it first")
-    tree = _panel_record(fitted.members) if isinstance(fitted, PanelFit) else to_record(fitted)
+    tree = _record(fitted)
     tree.attrs["format"] = _FORMAT
     with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as scratch:
         made = Path(scratch) / path.name
         _write(tree, made)
         _swap(made, path, Path(scratch) / "old")
+
+
+def _record(fitted: Fitted | PanelFit | ProgramFit) -> xr.DataTree:
+    if isinstance(fitted, ProgramFit):
+        return program_record(fitted)
+    return _panel_record(fitted.members) if isinstance(fitted, PanelFit) else to_record(fitted)
 
 
 def _panel_record(members: dict[str, Fitted]) -> xr.DataTree:
@@ -52,7 +59,9 @@ def _panel_record(members: dict[str, Fitted]) -> xr.DataTree:
     return tree
 
 
-def read(path: str | os.PathLike, build: Callable[[str, str, str], tuple[Any, Any, Any]]) -> Fitted | PanelFit:
+def read(
+    path: str | os.PathLike, build: Callable[[str, str, str], tuple[Any, Any, Any]]
+) -> Fitted | PanelFit | ProgramFit:
     """Read a fit that `write` wrote.
 
     Args:
@@ -70,6 +79,8 @@ def read(path: str | os.PathLike, build: Callable[[str, str, str], tuple[Any, An
     if tree.attrs.get("format") != _FORMAT:
         raise ValueError(f"{path} is not a fit saved by statespace (or by another version of its format)")
     try:
+        if "statespace" in tree and "program" in tree["statespace"].attrs:
+            return program_from_record(tree)
         if "members" in tree.attrs:
             names = json.loads(tree.attrs["members"])
             parts = [from_record(tree.children[f"member{i}"]) for i in range(len(names))]

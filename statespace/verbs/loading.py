@@ -11,7 +11,7 @@ from .sampling import SAMPLERS
 
 
 def load(path: str | os.PathLike, *, model: Any = None) -> Any:
-    """Read a fit that was saved with `fitted.save(path)`: draws, diagnostics, data and model.
+    """Read what was saved with `save(path)`: a fit with its draws, diagnostics, data and model, or that of a program.
 
     Args:
         path: A `.nc` or `.zarr` path.

@@ -76,6 +76,7 @@ def sample_program(
     *args: Any,
     sampler: TemperedSMC | None = None,
     key: Any,
+    start: ProgramFit | None = None,
     progress: bool = True,
     **kwargs: Any,
 ) -> ProgramFit:
@@ -86,16 +87,19 @@ def sample_program(
         args: Its arguments.
         sampler: Options; the default ones when left out.
         key: PRNG key, or a whole number that makes one.
+        start: An earlier run of the same program and options (`ss.load` reads a saved one) from which to go on: an
+            interrupted one to its end, a finished one by moving its particles once more.
         progress: Whether to show a progress bar.
         kwargs: Named arguments of the program.
 
     Returns:
         A `ProgramFit`: `summary()`, `to_arviz()`, `log_evidence`. Interrupted, it has the draws of the exponent
-        that was reached, and says so.
+        that was reached, says so, and can be saved and gone on from.
 
     Raises:
         TypeError: If the sampler is another one (NumPyro's own MCMC serves programs too).
-        ValueError: If a latent site is discrete, or no draw from the prior gives the data a positive likelihood.
+        ValueError: If a latent site is discrete, the run to start from had other options, or no draw from the prior
+            gives the data a positive likelihood.
 
     Example:
         >>> import jax, numpyro, numpyro.distributions as dist, statespace as ss
@@ -111,6 +115,10 @@ def sample_program(
     sampler = TemperedSMC() if sampler is None else sampler
     if not isinstance(sampler, TemperedSMC):
         raise TypeError(f"sample_program takes TemperedSMC(), got {sampler!r}: NumPyro's MCMC runs programs as well")
+    if start is not None:
+        had, asked = next(iter(start.draws.values())).shape[:2], (sampler.num_chains, sampler.num_samples)
+        if had != asked:
+            raise ValueError(f"the run to start from has {had} chains and draws, but the sampler makes {asked}")
     with tqdm(total=1.0, desc=f"TemperedSMC, {sampler.num_chains} chains", disable=not progress) as bar:
 
         def report(done: float, total: float, text: str) -> None:
@@ -118,7 +126,8 @@ def sample_program(
             bar.update(done - bar.n)
             bar.set_postfix_str(text)
 
-        found = temper(Program(functools.partial(program, *args, **kwargs)), sampler, as_key(key), report)
+        state = None if start is None else start.sampler_state
+        found = temper(Program(functools.partial(program, *args, **kwargs)), sampler, as_key(key), report, state)
     done = f"{sampler.num_samples} draws in each of {sampler.num_chains} chains"
     text = found.unfinished or done
     return ProgramFit(
@@ -127,4 +136,5 @@ def sample_program(
         log_evidence=found.details["log_evidence"],
         log_evidence_se=found.details["log_evidence_se"],
         status=Status(not found.unfinished, text, {**found.details, "interrupted": found.interrupted}),
+        sampler_state=found.state,
     )

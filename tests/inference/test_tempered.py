@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 
 import statespace as ss
+from statespace.inference import tempered
 from statespace.inference.tempered import pooled_evidence
 
 Y = np.random.default_rng(0).normal(1.0, 1.0, 20)
@@ -87,9 +88,9 @@ def test_the_evidence_is_that_of_the_original_scale(nile_fit):
     assert difference == pytest.approx(-np.log(y).sum(), rel=1e-9)
 
 
-def test_an_interruption_keeps_the_particles(monkeypatch, nile_fit):
-    from statespace.inference import tempered
-
+@pytest.fixture
+def stopping(monkeypatch):
+    """Runs are interrupted after their first stage, until `undo`."""
     advance, count = tempered._advance, 0
 
     def stop(*args):
@@ -100,10 +101,14 @@ def test_an_interruption_keeps_the_particles(monkeypatch, nile_fit):
         return advance(*args)
 
     monkeypatch.setattr(tempered, "_advance", stop)
+    return monkeypatch
+
+
+def test_an_interruption_keeps_the_particles(stopping, nile_fit):
     part = ss.fit(LEVEL, ss.datasets.nile(), SMALL, key=0, progress=False)
     assert not part.status.converged
     assert "interrupted at the exponent" in part.status.message
-    monkeypatch.undo()
+    stopping.undo()
     whole = ss.resume(part, progress=False)
     assert whole.status.converged
     for path, draws in nile_fit.draws.items():
@@ -176,3 +181,20 @@ def test_draws_at_the_edge_do_not_freeze_the_others():
 
     found = ss.sample_program(program, sampler=SMALL, key=0, progress=False)
     assert found.sample_stats["acceptance_rate"].min() > 0
+
+
+def test_a_run_of_a_program_goes_on_from_a_file(tmp_path, stopping):
+    part = ss.sample_program(conjugate, Y, sampler=SMALL, key=0, progress=False)
+    stopping.undo()
+    assert not part.status.converged
+    part.save(tmp_path / "part.nc")
+    read = ss.load(tmp_path / "part.nc")
+    assert read.status.message == part.status.message
+    assert read.status.details["exponent"] == part.status.details["exponent"]
+    assert read.to_datatree().identical(part.to_datatree())
+    found = ss.sample_program(conjugate, Y, sampler=SMALL, key=1, start=read, progress=False)
+    whole = ss.sample_program(conjugate, Y, sampler=SMALL, key=0, progress=False)
+    np.testing.assert_array_equal(found.draws["mean"], whole.draws["mean"])
+    assert found.log_evidence == whole.log_evidence
+    with pytest.raises(ValueError, match="the sampler makes"):
+        ss.sample_program(conjugate, Y, sampler=MANY, key=1, start=read, progress=False)
