@@ -27,7 +27,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 test-slow: $(VENV)/.installed-test
-	STATESPACE_TEST_OPTIMISED=1 $(BIN)/python -m pytest -n $(WORKERS) -m slow $(ARGS)
+	JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(BIN)/python -m pytest -n $(WORKERS) -m slow $(ARGS)
 
 test-313: $(VENV313)/.installed-test
 	@$(BIN313)/python -c 'import arviz, jax, sys; print("Python", sys.version.split()[0], "jax", jax.__version__, "arviz", arviz.__version__)'

@@ -5,6 +5,9 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # functions compile faster; test-slow sets it to 0
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).resolve().parents[1] / ".jax_cache"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 import statespace  # noqa: F401, I001  first: its runtime sets an XLA option before a backend starts
 import jax
@@ -13,9 +16,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 jax.config.update("jax_enable_x64", True)
-jax.config.update("jax_disable_most_optimizations", "STATESPACE_TEST_OPTIMISED" not in os.environ)  # compiles faster
-jax.config.update("jax_compilation_cache_dir", str(ROOT / ".jax_cache"))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ ROWS = np.array([[1.2, -0.3], [np.nan, np.nan], [0.2, 1.1], [2.5, np.nan], [-1.0
     [
         slow(ss.BootstrapFilter(num_particles=3), "genealogy"),
         slow(ss.BootstrapFilter(num_particles=3), "ancestor"),
-        (ss.GuidedFilter(num_particles=2), "backward"),
+        slow(ss.GuidedFilter(num_particles=2), "backward"),
         slow(ss.GuidedFilter(num_particles=5), "ancestor"),
         slow(ss.AuxiliaryFilter(num_particles=5), "backward"),
     ],

@@ -542,7 +542,8 @@ class Field(ss.AbstractMomentEmission):
         return x[:: self.every], 0.04 * jnp.eye(self.num_series)
 
 
-@pytest.mark.parametrize("update", ["perturbed", pytest.param("square_root", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("update", ["perturbed", "square_root"])
 def test_large_states(update, key):
     size, every = 20000, 1000
     model, y = Field(size, every), np.random.default_rng(1).normal(size=(4, 20))

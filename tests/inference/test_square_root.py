@@ -45,7 +45,12 @@ MODELS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=MODELS)
+LONG = {"trend, seasonal and regression", "a proper start"}
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in MODELS]
+)
 def problem(request):
     model, y, inputs, names = MODELS[request.param]
     return problem_of(model, y, inputs=inputs, input_names=names)
