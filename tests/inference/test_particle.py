@@ -355,4 +355,4 @@ def test_a_result_has_the_error_of_its_likelihood(key):
     assert np.isnan(joined.log_likelihood_se)
     none = ss.filter(moving_spread(), y, ss.BootstrapFilter(num_particles=100, error_lag=0), key=key)
     assert np.isnan(none.log_likelihood_se)
-    np.testing.assert_array_equal(none.log_likelihood_terms, whole.log_likelihood_terms)
+    np.testing.assert_allclose(none.log_likelihood_terms, whole.log_likelihood_terms, rtol=1e-12)

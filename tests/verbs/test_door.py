@@ -148,7 +148,7 @@ def test_prior_predictive_with_nothing_to_learn():
         (lambda f: ss.filter(f, inputs=PAIR), ValueError, "go with data; the fit has its own"),
         (lambda f: ss.forecast(f.model, 12), TypeError, "horizon= is given by name"),
         (lambda f: ss.filter(f.model, np.ones((1, 9))), ValueError, r"one stamp of 9 series.*data\.T"),
-        (lambda f: ss.plots.diagnostics(f), TypeError, r"draws what ss\.filter\(\.\.\.\) returns, got Fitted"),
+        (lambda f: ss.plots.diagnostics(f), TypeError, r"what ss\.filter\(\.\.\.\) returns; a Fitted has none"),
         (lambda f: ss.fit(LEVEL, PAIR["a"], ss.NUTS(), priors={"level": None}, key=0), ValueError, "initial="),
         (lambda f: jax.jit(lambda s: ss.smooth(ss.LocalLevel(s) + ss.Noise(1.0), PAIR["a"]))(1.0), TypeError, "traces"),
     ],
