@@ -321,19 +321,20 @@ def moving_spread():
 
 
 @pytest.mark.parametrize(
-    ("resampling", "threshold"),
+    ("resampling", "threshold", "size"),
     [
-        ("systematic", 0.5),
-        pytest.param("multinomial", 1.0, marks=pytest.mark.slow),
-        pytest.param("systematic", 1.0, marks=pytest.mark.slow),
-        pytest.param("stratified", 1.0, marks=pytest.mark.slow),
-        pytest.param("residual", 0.5, marks=pytest.mark.slow),
+        ("systematic", 0.5, 250),
+        pytest.param("systematic", 0.5, 1000, marks=pytest.mark.slow),
+        pytest.param("multinomial", 1.0, 1000, marks=pytest.mark.slow),
+        pytest.param("systematic", 1.0, 1000, marks=pytest.mark.slow),
+        pytest.param("stratified", 1.0, 1000, marks=pytest.mark.slow),
+        pytest.param("residual", 0.5, 1000, marks=pytest.mark.slow),
     ],
 )
-def test_one_run_tells_the_error_of_its_likelihood(resampling, threshold, key):
+def test_one_run_tells_the_error_of_its_likelihood(resampling, threshold, size, key):
     y = 1.5 * np.random.default_rng(3).standard_t(4, size=60)
     data = observed_of(y)
-    method = ss.BootstrapFilter(num_particles=1000, resampling=resampling, threshold=threshold)
+    method = ss.BootstrapFilter(num_particles=size, resampling=resampling, threshold=threshold)
 
     def one(k):
         found = method.filter(moving_spread(), data, Plan(), key=k)
