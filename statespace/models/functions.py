@@ -73,7 +73,7 @@ class AbstractFunctions(AbstractStateSpace):
         """
         model, step = self._with_stand_ins()
         shape = _shape("initial", model.initial, step)
-        x = jnp.zeros(shape)
+        x = jax.eval_shape(lambda s: model.initial(s).sample(jax.random.key(0)), step)  # of the law's own dtype
         after, seen = _shape("transition", model.transition, x, step), _shape("emission", model.emission, x, step)
         if after != shape:
             raise ValueError(f"transition gives a state of shape {after}, the law of the first one has shape {shape}")
