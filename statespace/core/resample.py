@@ -15,6 +15,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 _CHUNK = 1024
+_BLOCK = 32  # running sums go through products with a triangle of this size: a third of the time on a CPU
+_EXACT = 2**24  # whole numbers that single precision holds
 _LARGE = 16384  # longer sums in single precision go in two levels
 Resampler = Callable[[Any, Float[Array, " particle"]], Int[Array, " particle"]]
 
@@ -82,7 +84,28 @@ RESAMPLERS: dict[str, Resampler] = {
 def _by_counts(below: Int[Array, " particle"], size: int) -> Int[Array, " particle"]:
     """Ancestor j is the number of particles i with at most j points below their cumulative weight."""
     marks = jnp.zeros(size, below.dtype).at[below].add(1, mode="drop")
-    return jnp.minimum(jnp.cumsum(marks, dtype=below.dtype), size - 1)
+    if size < _EXACT:  # as floating-point numbers, whose products are faster and here exact
+        counts = running_sum(marks.astype(jnp.float32)).astype(below.dtype)
+    else:
+        counts = jnp.cumsum(marks, dtype=below.dtype)
+    return jnp.minimum(counts, size - 1)
+
+
+def running_sum(x: Float[Array, " particle"]) -> Float[Array, " particle"]:
+    """The cumulative sum: inside short blocks by a product with a triangle of ones, then over the blocks.
+
+    Example:
+        >>> running_sum(jnp.ones(100))[jnp.array([0, 31, 32, 99])].tolist()
+        [1.0, 32.0, 33.0, 100.0]
+    """
+    size = x.shape[0]
+    if size <= 2 * _BLOCK:
+        return jnp.cumsum(x)
+    blocks = jnp.pad(x, (0, -size % _BLOCK)).reshape(-1, _BLOCK)
+    inner = jnp.matmul(blocks, jnp.triu(jnp.ones((_BLOCK, _BLOCK), x.dtype)), precision="highest")
+    ends = inner[:, -1]
+    before = jnp.concatenate([jnp.zeros(1, x.dtype), jnp.cumsum(ends)[:-1]])
+    return (inner + before[:, None]).reshape(-1)[:size]
 
 
 def _alive(ancestors: Int[Array, " particle"], weights: Float[Array, " particle"]) -> Int[Array, " particle"]:
@@ -95,7 +118,7 @@ def _positions(weights: Float[Array, " particle"]) -> tuple[Int[Array, " particl
     size = weights.shape[0]
     if weights.dtype == jnp.float32 and size > _LARGE:
         return _two_levels(size * weights / jnp.sum(weights))
-    total = jnp.cumsum(weights)
+    total = running_sum(weights)
     position = total * (size / total[-1])
     whole = jnp.floor(position)
     return whole.astype(jnp.int32), position - whole
