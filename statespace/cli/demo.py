@@ -1,4 +1,4 @@
-"""The demonstration: one real series from data to a checked posterior and a forecast, in less than a minute."""
+"""The demonstration: one real series from data to a checked posterior and a forecast, in about a minute."""
 
 import argparse
 import sys
@@ -16,7 +16,7 @@ from .commands import as_text
 from .errors import CommandError
 from .files import use_pictures, whole, write_figure
 
-_CHAINS, _WARMUP, _HORIZON = 4, 300, 24
+_CHAINS, _WARMUP, _HORIZON = 4, 500, 24
 _INPUTS = ["log_petrol", "law"]
 
 
@@ -35,7 +35,7 @@ def demo(options: argparse.Namespace) -> None:
     fitted = ss.fit(
         _model(),
         drivers,
-        ss.NUTS(min(options.samples, _WARMUP), options.samples, _CHAINS, dense_mass=True),
+        ss.NUTS(min(options.samples, _WARMUP), options.samples, _CHAINS, target_accept=0.9, dense_mass=True),
         inputs=inputs,
         transform="log",
         key=jax.random.key(0),

@@ -86,11 +86,11 @@ def parser() -> argparse.ArgumentParser:
 def _add_demo(demo: argparse.ArgumentParser) -> None:
     demo.description = (
         "British road casualties around the seat-belt law, 1969 to 1984: trend, season, petrol price and the law, "
-        "sampled by NUTS; takes less than a minute."
+        "sampled by NUTS; takes about a minute."
     )
     demo.add_argument("--out", type=Path, default=Path("statespace-demo"), metavar="DIR", help="folder to write into")
     demo.add_argument(
-        "--samples", type=_count, default=500, metavar="N", help="draws in each of four chains (%(default)s)"
+        "--samples", type=_count, default=1000, metavar="N", help="draws in each of four chains (%(default)s)"
     )
 
 
