@@ -17,10 +17,10 @@ from ..models.discrete import AbstractDiscreteDynamics
 from .ensemble_maps import AbstractUpdate, centred, inflated, random_rotation
 from .ensemble_smoother import smoothed_members
 from .ensemble_update import Innovation, innovation, local_square_root, perturbed, square_root
-from .linearised import log_jacobian, statistics
 from .localisation import Localisation
 from .method import AbstractMethod, Observed, Plan
 from .reports import EnsembleArrays, EnsembleSmootherArrays, member_components
+from .statistics import log_jacobian, statistics
 
 KINDS = ("perturbed", "square_root")
 KEPT = ("moments", "members")

@@ -8,9 +8,7 @@ import abc
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from ..core import gaussian
@@ -35,6 +33,7 @@ from .method import AbstractMethod, Observed, Plan
 from .reports import FilterArrays, ForecastArrays, SmootherArrays, component_moments
 from .simulation_smoother import sample_paths
 from .smoother import auxiliary_residuals, leave_one_out, smooth
+from .statistics import check_statistics, log_jacobian, statistics
 
 
 class AbstractLinearised(AbstractMethod):
@@ -139,19 +138,6 @@ def lacking(model: Any) -> str:
     return "" if isinstance(model, AbstractMomentEmission) else "has no conditional moments of its emission"
 
 
-def check_statistics(model: Any, observed: Observed) -> None:
-    """Raise a ValueError if the statistic that stands for an observation is not finite."""
-    bad = np.argwhere(~np.isfinite(np.asarray(statistics(model, observed))) & np.asarray(observed.mask))
-    if len(bad):
-        row, column = bad[0]
-        value = float(observed.y[row, column])
-        raise ValueError(
-            f"the observation at stamp {row} (counted from 0) is {value:g}; methods that work with moments look at a "
-            f"statistic of it, which is not finite: pass offset= to {type(model).__name__} if it takes one, or use a "
-            "particle filter"
-        )
-
-
 def linear_plan(model: Any, observed: Observed) -> Plan:
     """The plan of the diffuse phase."""
     if not isinstance(model, AbstractLinearDynamics) or not _has_rows(model):
@@ -182,14 +168,6 @@ def _has_rows(model: Any) -> bool:
     return isinstance(model, AbstractLinearEmission | AbstractSignalEmission)
 
 
-def log_jacobian(model: Any, observed: Observed) -> Float[Array, " time"]:
-    """What takes the density of the statistics to that of the observations, by stamp."""
-    if not isinstance(model, AbstractSignalEmission):
-        return jnp.zeros(len(observed.steps), observed.y.dtype)
-    _, change = jax.vmap(model.statistic)(observed.y, observed.steps)
-    return jnp.sum(jnp.where(observed.mask, change, 0.0), axis=1)
-
-
 def affine_run(model: Any, observed: Observed, steps: Step) -> Any:
     """The exact filter run of a model made affine, given its diffuse elements."""
     y = statistics(model, observed)
@@ -206,13 +184,6 @@ def affine_smooth(model: Any, observed: Observed, steps: Step) -> SmootherArrays
         mean, sd = jnp.full_like(mean, jnp.nan), jnp.full_like(sd, jnp.nan)  # they are not those of y
     terms = terms + log_jacobian(model, observed)
     return SmootherArrays(smoothed.mean, smoothed.cov, *components, *residuals, terms, mean, sd)
-
-
-def statistics(model: Any, observed: Observed) -> Float[Array, "time series"]:
-    """What is filtered: the observations, or their statistic where the emission names one."""
-    if not isinstance(model, AbstractSignalEmission):
-        return observed.y
-    return jnp.where(observed.mask, jax.vmap(model.statistic)(observed.y, observed.steps)[0], 0.0)
 
 
 def _gaussian(belief: Any) -> Gaussian:

@@ -21,16 +21,14 @@ from .linearised import (
     AbstractLinearised,
     affine_run,
     affine_smooth,
-    check_statistics,
     lacking,
     linear_plan,
-    log_jacobian,
-    statistics,
 )
 from .method import AbstractMethod, Observed, Plan
 from .reports import FilterArrays, ForecastArrays, SmootherArrays
 from .simulation_smoother import sample_paths
 from .smoother import smooth
+from .statistics import check_statistics, log_jacobian, statistics
 
 _DIFFERENTIATED = 4  # rounds through which derivatives go
 
