@@ -28,7 +28,7 @@ from .hidden_markov import make_chain
 from .maximum_likelihood import Optimum
 from .method import AbstractMethod
 from .problem import Problem
-from .search import Point, at_edge, curvature, spread, starting_points
+from .search import Point, at_boundary, at_edge, check_options, curvature, spread, starting_points
 from .weighted_likelihood import has_formula, weighted_estimates
 
 _MOVES = "chain.transition"
@@ -64,8 +64,7 @@ class EM(eqx.Module):
 
     def __check_init__(self):
         """Raise ValueError on options that cannot be."""
-        if self.num_starts < 1 or self.max_iterations < 1 or not self.tolerance > 0:
-            raise ValueError(f"num_starts and max_iterations must be at least 1, and tolerance above 0: got {self}")
+        check_options(self)
 
 
 class Expected(NamedTuple):
@@ -267,5 +266,5 @@ def _message(best: Climb, edges: tuple[str, ...], covariance: Any, method: EM) -
     if covariance is None:
         parts.append("the curvature is not that of a maximum, so there are no standard errors")
     if edges:
-        parts.append(f"the maximum has {', '.join(edges)} at zero (the boundary); standard errors are for the rest")
+        parts.append(at_boundary(edges))
     return "; ".join(parts)

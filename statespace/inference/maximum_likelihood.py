@@ -11,10 +11,25 @@ import numpy as np
 from ..core.parameters import parameters
 from .method import AbstractMethod
 from .problem import Problem
-from .search import Point, Run, at_edge, climb, inverse_information, is_scale, polish, spread, starting_points, value_at
+from .search import (
+    Point,
+    Run,
+    at_boundary,
+    at_edge,
+    check_options,
+    climb,
+    inverse_information,
+    is_scale,
+    polish,
+    spread,
+    starting_points,
+    value_at,
+)
 
 
-class _Optimiser(eqx.Module):
+class AbstractOptimiser(eqx.Module):
+    """Options of a climb from several starts."""
+
     num_starts: int = eqx.field(static=True, default=4)
     max_iterations: int = eqx.field(static=True, default=500)
     tolerance: float = eqx.field(static=True, default=1e-5)
@@ -22,11 +37,10 @@ class _Optimiser(eqx.Module):
 
     def __check_init__(self):
         """Raise ValueError on options that cannot be."""
-        if self.num_starts < 1 or self.max_iterations < 1 or not self.tolerance > 0:
-            raise ValueError(f"num_starts and max_iterations must be at least 1, and tolerance above 0: got {self}")
+        check_options(self)
 
 
-class MaximumLikelihood(_Optimiser):
+class MaximumLikelihood(AbstractOptimiser):
     """Maximise the likelihood by L-BFGS from several starts on the unconstrained scale.
 
     Args:
@@ -44,7 +58,7 @@ class MaximumLikelihood(_Optimiser):
     """
 
 
-class MAP(_Optimiser):
+class MAP(AbstractOptimiser):
     """Maximise the posterior density of the natural parameters; options as in `MaximumLikelihood`.
 
     Example:
@@ -183,7 +197,7 @@ def _message(flat: bool, definite: bool, zeros: tuple[str, ...], size: float, me
             "parameters apart; fix one of them or give priors and use MAP or NUTS"
         )
     if zeros:
-        parts.append(f"the maximum has {', '.join(zeros)} at zero (the boundary); standard errors are for the rest")
+        parts.append(at_boundary(zeros))
     return "; ".join(parts)
 
 

@@ -241,3 +241,14 @@ def _of_probabilities(values: np.ndarray, errors: np.ndarray) -> tuple[np.ndarra
     centre, half = logit(p), NORMAL_95 * errors / (p * (1 - p))
     low, high = (np.where(inside, expit(centre + sign * half), np.nan) for sign in (-1, 1))
     return low, high
+
+
+def check_options(method: Any) -> None:
+    """Raise a ValueError on options of a search that cannot be."""
+    if method.num_starts < 1 or method.max_iterations < 1 or not method.tolerance > 0:
+        raise ValueError(f"num_starts and max_iterations must be at least 1, and tolerance above 0: got {method}")
+
+
+def at_boundary(names: tuple[str, ...]) -> str:
+    """What is said of parameters whose maximum is at zero."""
+    return f"the maximum has {', '.join(names)} at zero (the boundary); standard errors are for the rest"

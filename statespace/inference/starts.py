@@ -83,8 +83,5 @@ def _start(parameter: Any, scale: Any) -> Array:
     try:
         mean = jnp.broadcast_to(parameter.default_prior(scale).mean, parameter.shape)
         return jnp.asarray(0.5 * mean if parameter.declaration.unit == "data" else mean, dtype)
-    except (
-        NotImplementedError,
-        AttributeError,
-    ):  # the law has no mean: the middle of the unconstrained scale
+    except (NotImplementedError, AttributeError):  # the law has no mean: the middle of the unconstrained scale
         return transform(jnp.zeros(transform.inverse_shape(parameter.shape), dtype))
