@@ -1,0 +1,1 @@
+"""The arrows between forms; importing a module registers its arrows."""
