@@ -6,6 +6,7 @@ runtime.allow_small_loop_kernels()
 
 from typing import TYPE_CHECKING
 
+from .convert import ContinuousSSM, Conversion, DiscreteSSM, convert
 from .core.constraints import stationary
 from .core.parameters import param
 from .core.step import Step
@@ -145,11 +146,14 @@ __all__ = [
     "BootstrapFilter",
     "BoxCox",
     "Common",
+    "ContinuousSSM",
     "ConvergenceWarning",
+    "Conversion",
     "CubatureKalman",
     "Cycle",
     "DegeneracyWarning",
     "DiscreteFiltered",
+    "DiscreteSSM",
     "DiscreteSmoothed",
     "EmissionMatrices",
     "EnsembleFiltered",
@@ -208,6 +212,7 @@ __all__ = [
     "UnscentedKalman",
     "append",
     "backtest",
+    "convert",
     "datasets",
     "default_priors",
     "diagnostics",
