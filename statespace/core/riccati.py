@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Inexact
 
+_VANISHED = 1e-3  # a power of a matrix below which its further powers vanish
 _ROUNDS = 60  # of doubling: 2^60 stamps, more than any root that single or double precision tells from one needs
 
 
@@ -99,9 +100,10 @@ def riccati(
     eye = jnp.eye(a.shape[0], dtype=a.dtype)
 
     def going(state: tuple[Array, Array, Array, Array, Array]) -> Array:
-        _, _, h, change, count = state
+        f, _, h, change, count = state
         small = change <= 4 * jnp.finfo(h.dtype).eps * jnp.max(jnp.abs(h))
-        return (count < _ROUNDS) & ~small & jnp.isfinite(change)
+        stable = jnp.max(jnp.abs(f)) < _VANISHED  # f is a power of the closed loop: a solution may not stabilise
+        return (count < _ROUNDS) & ~(small & stable) & jnp.isfinite(change)
 
     def double(state: tuple[Array, Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array, Array]:
         f, g, h, _, count = state
@@ -120,14 +122,19 @@ def riccati(
 
 @riccati.defjvp
 def _riccati_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
-    """DP = (A - K C) dP (A - K C)' + X + X' + dQ + K dR K', the gain itself being at its optimum."""
+    """DP = (A - K C) dP (A - K C)' + X + X' + dQ + K dR K', the gain itself being at its optimum.
+
+    Where there is no solution the derivative is zero: a value that is not used has no part in others' derivatives.
+    """
     a, c, q, r, s = primals
     da, dc, dq, dr, ds = tangents
     p = riccati(a, c, q, r, s)
-    gain = kalman_gain(a, c, p, r, s)
-    closed = a - gain @ c
-    moved = (da - gain @ dc) @ p @ closed.T - ds @ gain.T
-    return p, lyapunov(closed, _symmetric(moved + moved.T + dq + gain @ dr @ gain.T))
+    found = jnp.all(jnp.isfinite(p))
+    safe = jnp.where(found, p, 0.0)
+    gain = kalman_gain(a, c, safe, r, s)
+    closed = jnp.where(found, a - gain @ c, 0.0)
+    moved = (da - gain @ dc) @ safe @ closed.T - ds @ gain.T
+    return p, jnp.where(found, lyapunov(closed, _symmetric(moved + moved.T + dq + gain @ dr @ gain.T)), 0.0)
 
 
 def kalman_gain(a: Array, c: Array, p: Array, r: Array, s: Array) -> Float[Array, "state series"]:

@@ -19,6 +19,7 @@ from .method import AbstractMethod, Observed, Plan
 from .reports import DrawArrays, FilterArrays, ForecastArrays, SmootherArrays, component_moments
 from .simulation_smoother import sample_paths
 from .smoother import auxiliary_residuals, leave_one_out, smooth
+from .steady_state import tails
 
 FORMS = ("auto", "covariance", "sqrt")
 
@@ -31,9 +32,12 @@ class Kalman(AbstractMethod):
             which holds twice the digits but has first derivatives only. "auto" takes the square root in single
             precision where a diffuse start meets an observation matrix that changes with time (regressors), and
             the matrix elsewhere.
+        steady_state: Whether the log-likelihood of a long series (1000 stamps and more) of a constant model is
+            computed by the innovations form where the covariance has converged: "auto" where that is so, "never".
+            After a gap the exact filter runs until it has converged again. The sum is exact, each term to 1e-5.
 
     Raises:
-        ValueError: If the form is unknown.
+        ValueError: If an option is unknown.
 
     Example:
         >>> Kalman(form="sqrt").form
@@ -43,8 +47,11 @@ class Kalman(AbstractMethod):
     """
 
     form: str = eqx.field(default="auto", static=True)
+    steady_state: str = eqx.field(default="auto", static=True)
 
     def __check_init__(self):
+        if self.steady_state not in ("auto", "never"):
+            raise ValueError(f"steady_state={self.steady_state!r} is unknown: choose 'auto' or 'never'")
         if self.form not in FORMS:
             raise ValueError(f"form={self.form!r} is unknown: choose one of {', '.join(map(repr, FORMS))}")
 
@@ -53,14 +60,18 @@ class Kalman(AbstractMethod):
         return "" if isinstance(model, AbstractLinearGaussian) else "is not linear-Gaussian in dynamics and emission"
 
     def plan(self, model: Any, observed: Observed) -> Plan:
-        """The length of the diffuse phase."""
-        return Plan(*kalman_filter.diffuse_phase(model, observed.mask, observed.steps))
+        """The length of the diffuse phase, and where the covariance will have converged."""
+        length, unidentified = kalman_filter.diffuse_phase(model, observed.mask, observed.steps)
+        if self.steady_state == "never" or self.form == "sqrt":
+            return Plan(length, unidentified)
+        return Plan(length, unidentified, tails(model, observed.mask, observed.steps, length))
 
     def log_likelihood(self, model: Any, observed: Observed, plan: Plan, key: Any = None) -> Float[Array, " time"]:
         """The terms log p(y_t | y_<t), exact."""
         del key
         y, mask, steps = observed.y, observed.mask, observed.steps
         options = {"diffuse_steps": plan.diffuse_steps, "complete": observed.complete, "form": self.form}
+        options |= {"tails": plan.tails}
         return kalman_filter.log_likelihood(model, y, mask, steps, **options)
 
     def filter(
@@ -91,7 +102,7 @@ class Kalman(AbstractMethod):
 
     def twice_differentiable(self) -> "Kalman":
         """The covariance as a matrix: a square root has first derivatives only."""
-        return Kalman(form="covariance")
+        return Kalman("covariance", self.steady_state)
 
     def smooth(self, model: Any, observed: Observed, plan: Plan, key: Any = None) -> SmootherArrays:
         """Smoothed moments, components, auxiliary residuals and leave-one-out densities."""

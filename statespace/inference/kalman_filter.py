@@ -5,6 +5,7 @@ and their sources. The diffuse phase, whose length depends on which elements are
 parameters' values, is run for a given number of stamps and the cheaper recursion after it.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from ..core.linalg import mask_matrix, quadratic, solve_unit_lower, unit_ldl
 from ..core.scan import Hoisted, forward, length_of, part
 from ..core.step import Step
 from ..models.base import AbstractLinearGaussian, EmissionMatrices
+from .steady_state import Stretch, run_tail
 
 
 class Observation(NamedTuple):
@@ -232,6 +234,7 @@ def log_likelihood(
     diffuse_steps: int | None = None,
     complete: bool = False,
     form: str = "auto",
+    tails: tuple[Stretch, ...] = (),
 ) -> Float[Array, " time"]:
     """The terms log p(y_t | y_<t) of the log-likelihood; their sum is the log-likelihood.
 
@@ -246,6 +249,7 @@ def log_likelihood(
             is too short the result is NaN, never a wrong number.
         complete: Whether it is known that nothing is missing.
         form: How the covariance is carried; see `Kalman`.
+        tails: Stretches after the diffuse phase that may be run by the steady state (`steady_state.tails`).
 
     Returns:
         One term a stamp; NaN where an innovation variance is not positive.
@@ -255,9 +259,26 @@ def log_likelihood(
     recursion = Likelihood(model, steps, peeled=True, complete=complete, mask=mask, form=form, diffuse=diffuse)
     belief, slots = recursion.carried(belief), recursion.slots(steps, y)
     length = len(steps) if diffuse_steps is None else diffuse_steps
-    _, first, rest = run(recursion, belief, slots, length, started=False, checkpoint=True)
-    terms = [jnp.sum(gaussian.log_density(*kept), axis=1) for kept in (first, rest) if kept is not None]
+    begins = [*(first for first, _ in tails), len(steps)]
+    last, *kept = run(recursion, belief, part(slots, 0, begins[0]), length, started=False, checkpoint=True)
+    terms = [_terms(found) for found in kept if found is not None]
+
+    def exact(belief: Gaussian, first: int, stop: int) -> tuple[Gaussian, Array]:
+        belief, found = forward(recursion, belief, part(slots, first, stop), started=True, checkpoint=True)
+        return belief, _terms(found)
+
+    for (first, stop), begin in zip(tails, begins[1:], strict=True):
+        whole = functools.partial(exact, first=first, stop=stop)
+        last, found = run_tail(model, part(steps, first, stop), y[first:stop], last, whole, horizon=first)
+        terms.append(found)
+        if begin > stop:
+            last, found = exact(last, stop, begin)
+            terms.append(found)
     return jnp.concatenate(terms).at[0].add(constant)
+
+
+def _terms(kept: Any) -> Float[Array, " time"]:
+    return jnp.sum(gaussian.log_density(*kept), axis=1)
 
 
 def kalman_filter(

@@ -50,10 +50,12 @@ class Plan(NamedTuple):
     Attributes:
         diffuse_steps: Length of the diffuse phase; None for the whole series, where it cannot be known.
         unidentified: Number of directions of the diffuse first state that the data leave open.
+        tails: Stretches of the series at which the covariance has converged.
     """
 
     diffuse_steps: int | None = 0
     unidentified: int = 0
+    tails: tuple[tuple[int, int], ...] = ()
 
 
 class AbstractMethod(eqx.Module):

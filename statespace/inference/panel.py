@@ -26,7 +26,8 @@ def joined(problems: Sequence[Problem]) -> Problem:
     """
     length = max(len(p.y) for p in problems)
     complete = all(p.observed.complete and len(p.y) == length for p in problems)
-    plan = Plan(max(p.plan.diffuse_steps or 0 for p in problems))
+    tails = {p.plan.tails if len(p.y) == length else () for p in problems}
+    plan = Plan(max(p.plan.diffuse_steps or 0 for p in problems), tails=tails.pop() if len(tails) == 1 else ())
     alike = [replace(p, observed=_padded(p.observed, length, complete), priors={}, plan=plan) for p in problems]
     structures = {jax.tree.structure(p) for p in alike}
     shapes = {tuple(jnp.shape(leaf) for leaf in jax.tree.leaves(p)) for p in alike}
