@@ -24,6 +24,7 @@ from .inference.particle_gibbs import ParticleGibbs
 from .inference.pmmh import PMMH
 from .inference.posterior_linearisation import PosteriorLinearisation
 from .inference.tempered import TemperedSMC
+from .inference.variational import SVI
 from .late import load as __getattr__  # noqa: F401
 from .late import names as __dir__  # noqa: F401
 from .models.base import (
@@ -127,6 +128,7 @@ __all__ = [
     "NUTS",
     "PMMH",
     "SIR",
+    "SVI",
     "AbstractComponent",
     "AbstractDiscreteDynamics",
     "AbstractGaussianDynamics",

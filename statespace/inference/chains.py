@@ -25,6 +25,7 @@ class AbstractSampler(eqx.Module):
 
     name: ClassVar[str]  # as it stands in a fit's `method_name`
     takes_start: ClassVar[bool] = True  # whether it starts somewhere, rather than from the priors
+    adds_draws: ClassVar[bool] = True  # whether draws made later join the earlier ones, rather than take their place
 
     @property
     @abc.abstractmethod

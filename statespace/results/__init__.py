@@ -1,5 +1,6 @@
 """Labelled results: pandas for people, xarray and ArviZ for analysis, files for keeping."""
 
+from .bridge import pareto_k
 from .discrete import DiscreteFiltered, DiscreteSmoothed, labelled_numbers
 from .ensemble import EnsembleFiltered, EnsembleSmoothed
 from .filtered import AbstractFiltered, Filtered
@@ -39,6 +40,7 @@ __all__ = [
     "labelled_paths",
     "labelled_simulation",
     "labelled_values",
+    "pareto_k",
     "read",
     "write",
 ]

@@ -34,3 +34,17 @@ def summary_table(posterior: xr.Dataset) -> pd.DataFrame:
     given = to_arviz(xr.DataTree.from_dict({"posterior": posterior}))
     with np.errstate(invalid="ignore", divide="ignore"):  # r_hat of chains that do not move
         return cast(pd.DataFrame, load_arviz().summary(given, round_to="none"))
+
+
+def pareto_k(log_weights: np.ndarray) -> float:
+    """The tail index of importance weights exp(log_weights), (chain, draw): the largest over the chains.
+
+    Below 0.7 the weights have a mean that can be estimated, so that the law they were drawn from covers the target.
+
+    Reference: Vehtari et al. (2024), "Pareto smoothed importance sampling", JMLR 25.
+    """
+    if has_inference_data():
+        return max(float(load_arviz().psislw(row)[1]) for row in log_weights)
+    from arviz_stats.base import array_stats  # pyright: ignore[reportMissingImports]  it comes with ArviZ 1
+
+    return max(float(array_stats.psislw(-row)[1]) for row in log_weights)  # of log-likelihoods, which divide

@@ -24,7 +24,7 @@ from .sampling import drawn, sampled
 
 _METHODS = (MaximumLikelihood, EM, MAP, AbstractSampler)
 _WITHOUT_PRIORS = (MaximumLikelihood, EM)
-_NAMES = "MaximumLikelihood(), EM(), MAP(), NUTS(), PMMH(), ParticleGibbs() or TemperedSMC()"
+_NAMES = "MaximumLikelihood(), EM(), MAP(), NUTS(), PMMH(), ParticleGibbs(), TemperedSMC() or SVI()"
 
 
 def fit(
@@ -49,7 +49,7 @@ def fit(
         data: Series, (time,) or (time, series): pandas, xarray, NumPy or JAX. NaN is missing. Or a panel: a list of
             series of any lengths, or a dictionary of them by name, which share the parameters.
         method: `MaximumLikelihood()` (the default), `EM()` for discrete states, `MAP()`, or a sampler: `NUTS()`,
-            `PMMH()`, `ParticleGibbs()`, `TemperedSMC()`.
+            `PMMH()`, `ParticleGibbs()`, `TemperedSMC()`, or `SVI()`, which approximates the posterior.
         inputs: Input columns, if the model reads any.
         times: Stamps of data that carry none.
         priors: Priors by parameter path, in place of the default ones (`default_priors`); MAP and samplers only.

@@ -18,13 +18,14 @@ from ..inference.priors import merge_priors
 from ..inference.problem import Problem
 from ..inference.starts import first_values
 from ..inference.tempered import TemperedSMC
-from ..results import Fitted, PanelFit, Status, in_words
+from ..inference.variational import SVI
+from ..results import Fitted, PanelFit, Status, in_words, pareto_k
 from .accounts import common, identified, reported, specification
 from .door import WRITTEN, Prepared, as_key, log_jacobian, problem_of, scale_of, values_of
 from .labelling import label_paths
 from .workers import over_draws
 
-SAMPLERS = {cls.__name__: cls for cls in (NUTS, PMMH, ParticleGibbs, TemperedSMC)}
+SAMPLERS = {cls.__name__: cls for cls in (NUTS, PMMH, ParticleGibbs, TemperedSMC, SVI)}
 _REPLICATES = 32
 
 
@@ -60,6 +61,8 @@ def sampled(
     means = {path: np.asarray(v.mean(axis=(0, 1))) for path, v in draws.values.items()}
     whole = problems[0] if len(problems) == 1 else joined(problems)
     more = _spread(whole, means, spread_key) | _evidence(prepared, draws)
+    if "log_weight" in draws.stats:
+        more["pareto_k"] = pareto_k(draws.stats["log_weight"])
     if problems[0].key is not None:
         more["filter_key"] = np.asarray(jax.random.key_data(problems[0].key)).tolist()
     status = _status(draws, sampler, more)
@@ -202,8 +205,9 @@ def resume(
         held = jax.random.wrap_key_data(jnp.asarray(first.status.details["filter_key"], jnp.uint32))
         whole, *problems = [replace(problem, key=held) for problem in (whole, *problems)]
     later = drawn(whole, sampler, scale, jax.random.key(0), progress, None, first.sampler_state)
-    both = later if first.status.details.get("exponent", 1.0) < 1 else _together(first, later)
-    sampler = first.sampler.lasting(made + sampler.num_samples)
+    alone = not sampler.adds_draws or first.status.details.get("exponent", 1.0) < 1
+    both = later if alone else _together(first, later)
+    sampler = sampler if not sampler.adds_draws else first.sampler.lasting(made + sampler.num_samples)
     key = jax.random.key(0) if key is None else as_key(key)
     found = sampled(prepared, problems, both, sampler, key, progress)
     return PanelFit(dict(zip(members, found, strict=True))) if isinstance(fitted, PanelFit) else found[0]
