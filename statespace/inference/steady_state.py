@@ -202,8 +202,9 @@ def _innovations(
     """The innovations of a stretch and the filtered mean after it, from that of the stamp before."""
     moved = Hoisted(lambda step: model.transition_matrices(step).offset, steps)
     seen = Hoisted(lambda step: model.emission_matrices(step).offset, steps)
-    offset, each = moved.constant[0], moved.varying[0]
-    y = y - seen.all(len(y)) - (offset if each is None else each) @ model.emission_matrices(steps[0]).matrix.T
+    offset, each = moved.constant[0], moved.varying[0]  # one of them is None
+    moves: Any = offset if each is None else each
+    y = y - seen.all(len(y)) - moves @ model.emission_matrices(steps[0]).matrix.T
     gain, u = limit.gain, y
     if each is not None:  # offsets that change are inputs, one for each state
         gain = jnp.concatenate([gain, jnp.eye(len(mean), dtype=mean.dtype)], axis=1)

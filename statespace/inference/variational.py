@@ -92,10 +92,8 @@ class SVI(AbstractSampler):
         if not problem.method.differentiable:
             name = type(problem.method).__name__
             return f"has no smooth log-likelihood under {name}(): fit by PMMH({name}()), or take a filter without noise"
-        if (
-            self.guide == "flow"
-            and sum(int(np.prod(p.batch_shape + p.event_shape)) for p in problem.priors.values()) < 2
-        ):
+        size = sum(int(np.prod(p.batch_shape + p.event_shape)) for p in problem.priors.values())
+        if self.guide == "flow" and size < 2:
             return 'has one parameter, and guide="flow" needs two: take guide="normal"'
         return ""
 
@@ -141,7 +139,9 @@ class SVI(AbstractSampler):
         keys = jax.random.split(key, self.num_chains)
         states = [_first(problem, self, start, k) for k in keys]
         if state is not None:
-            states = restored(states[0], state, False)
+            states = [
+                _first(problem, self, start, k, s) for s, k in zip(restored(states[0], state, False), keys, strict=True)
+            ]
         losses: list[np.ndarray] = []
         interrupted, blocks = False, -(-self.num_steps // _BLOCK)
         try:
@@ -185,8 +185,11 @@ def _parts(problem: Problem, sampler: SVI, start: dict[str, Any]) -> tuple[Any, 
 
 
 @eqx.filter_jit
-def _first(problem: Problem, sampler: SVI, start: dict[str, Any], key: Any) -> Any:
-    return _parts(problem, sampler, start)[1].init(key)
+def _first(problem: Problem, sampler: SVI, start: dict[str, Any], key: Any, state: Any = None) -> Any:
+    """The state of a climb that begins, near the start or, with the step sizes anew, where another one ended."""
+    _, climb = _parts(problem, sampler, start)
+    first = climb.init(key)
+    return first if state is None else climb.init(key, init_params=climb.get_params(state))
 
 
 @eqx.filter_jit
