@@ -19,7 +19,7 @@ PACKAGE = "statespace"
 MAY_IMPORT = {
     "cli": {"verbs", "plots", "datasets"},
     "verbs": {"data", "results", "diagnostics", "inference", "convert", "models"},
-    "plots": {"results", "diagnostics"},
+    "plots": {"results", "diagnostics", "convert"},
     "datasets": set(),
     "data": set(),
     "results": {"data"},

@@ -1,11 +1,29 @@
 """Pictures of results with matplotlib (the extra `plots`); every function returns the Axes it drew on."""
 
 from .auxiliary import auxiliary_residuals
+from .bode import bode
 from .components import components
 from .diagnostics import diagnostics
 from .forecast import forecast
+from .hankel import hankel_singular_values
+from .impulse_response import impulse_response
 from .particles import particles
+from .pole_zero import pole_zero
 from .priors import priors
+from .spectrum import spectrum
 from .states import states
 
-__all__ = ["auxiliary_residuals", "components", "diagnostics", "forecast", "particles", "priors", "states"]
+__all__ = [
+    "auxiliary_residuals",
+    "bode",
+    "components",
+    "diagnostics",
+    "forecast",
+    "hankel_singular_values",
+    "impulse_response",
+    "particles",
+    "pole_zero",
+    "priors",
+    "spectrum",
+    "states",
+]
