@@ -10,6 +10,7 @@ from statespace.datasets.loaders import (
     nutria,
     seatbelts,
     seattle_weather,
+    sunspots,
     uk_gas,
     us_accidental_deaths,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "nutria",
     "seatbelts",
     "seattle_weather",
+    "sunspots",
     "uk_gas",
     "us_accidental_deaths",
 ]

@@ -147,6 +147,25 @@ def lynx() -> pd.Series:
     return _classic("lynx.csv", "lynx", "YS")
 
 
+def sunspots() -> pd.Series:
+    """Yearly mean numbers of sunspots, 1700 to 2008: cycles of about eleven years, with sharp rises.
+
+    Returns:
+        309 yearly values, named `number`, stamped at the first of January (freq `YS`).
+
+    Example:
+        >>> from statespace.datasets import sunspots
+        >>> spots = sunspots()
+        >>> len(spots), float(spots.loc["1957"].iloc[0])
+        (309, 190.2)
+
+    Source:
+        National Geophysical Data Center; Yule (1927), Philosophical Transactions A 226, for the cycles as an AR(2).
+    """
+    table = _read("sunspots.csv")
+    return pd.Series(table["number"].to_numpy(float), _dates(1700, len(table), "YS"), name="number")
+
+
 def seattle_weather() -> pd.DataFrame:
     """Daily weather in Seattle, 2012 to 2015.
 
