@@ -2,6 +2,52 @@
 
 from .conversion import Conversion
 from .convert import convert
-from .forms import ContinuousSSM, DiscreteSSM
+from .forms import (
+    ARMA,
+    DPLR,
+    VARMA,
+    ARInfinity,
+    Autocovariances,
+    Balanced,
+    ContinuousSSM,
+    CovarianceFunction,
+    DiscreteSSM,
+    FrequencyResponse,
+    Hankel,
+    ImpulseResponse,
+    InnovationsSSM,
+    MAInfinity,
+    Matern,
+    Modal,
+    OrnsteinUhlenbeck,
+    SecondOrderSections,
+    SpectralDensity,
+    UnrolledWindow,
+    ZerosPoles,
+)
 
-__all__ = ["ContinuousSSM", "Conversion", "DiscreteSSM", "convert"]
+__all__ = [
+    "ARMA",
+    "DPLR",
+    "VARMA",
+    "ARInfinity",
+    "Autocovariances",
+    "Balanced",
+    "ContinuousSSM",
+    "Conversion",
+    "CovarianceFunction",
+    "DiscreteSSM",
+    "FrequencyResponse",
+    "Hankel",
+    "ImpulseResponse",
+    "InnovationsSSM",
+    "MAInfinity",
+    "Matern",
+    "Modal",
+    "OrnsteinUhlenbeck",
+    "SecondOrderSections",
+    "SpectralDensity",
+    "UnrolledWindow",
+    "ZerosPoles",
+    "convert",
+]

@@ -46,13 +46,17 @@ class Conversion(eqx.Module):
         elif not later.exact:
             notes = (*notes, f"bounds in {norm} and {later.norm} do not add: there is none of the whole")
             bound = math.inf
-        both = self.transform is not None and later.transform is not None
         return Conversion(
             value=later.value,
             exact=self.exact and later.exact,
             error_bound=bound,
             norm=norm,
             condition=self.condition * later.condition,
-            transform=later.transform @ self.transform if both else None,  # pyright: ignore[reportOptionalOperand]
+            transform=_composed(self.transform, later.transform),
             notes=notes,
         )
+
+
+def _composed(first: Array | None, later: Array | None) -> Array | None:
+    """The transform of two in a row, where both are known."""
+    return None if first is None or later is None else later @ first

@@ -27,9 +27,11 @@ def convert(obj: Any, target: type, **how: Any) -> Conversion:
     Example:
         >>> import statespace as ss
         >>> spring = ss.ContinuousSSM([[0.0, 1.0], [-1.0, -0.1]], [[0.0], [1.0]], [[1.0, 0.0]])
-        >>> ss.convert(spring, ss.DiscreteSSM, dt=0.1, method="zoh").exact
+        >>> ss.convert(spring, ss.DiscreteSSM, dt=0.1, rule="zoh").exact
         True
     """
+    if not how and isinstance(target, type) and isinstance(obj, target):
+        return Conversion(obj)
     found = path(type(obj), target, set(how))
     if not found:
         raise TypeError(_no_path(type(obj), target, how))

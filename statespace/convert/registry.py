@@ -62,7 +62,8 @@ def arrow(
 def path(source: type, target: type, options: set[str]) -> list[Arrow]:
     """The cheapest arrows from one class to another that between them take all options and lack none; empty if none.
 
-    An arrow from a class to itself (another timing, a smaller order) is taken where it alone is asked for.
+    An arrow from a class to itself (another timing, a smaller order) is taken where it alone is asked for. No class is
+    passed twice, and none beyond the one that is wanted.
     """
     order = count()
     heap: list[Any] = [(0.0, next(order), source, [])]
@@ -72,12 +73,13 @@ def path(source: type, target: type, options: set[str]) -> list[Arrow]:
         taken_options = frozenset(options & {name for step in taken for name in step.options})
         if taken and issubclass(place, target) and taken_options == options:
             return taken
-        if (place, taken_options) in done:
+        if (place, taken_options) in done or (taken and issubclass(place, target)):
             continue
         done.add((place, taken_options))
         for step in ARROWS:
             alone = issubclass(source, step.source) and step.target is target
             fits = issubclass(place, step.source) and not set(step.required) - options
-            if fits and (step.chained or (alone and not taken)):
+            new = step.target not in {source, *(before.target for before in taken)}
+            if fits and ((step.chained and new) or (alone and not taken)):
                 heappush(heap, (paid + step.cost, next(order), step.target, [*taken, step]))
     return []

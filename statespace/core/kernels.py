@@ -8,14 +8,17 @@ kernel of length L costs memory of the order of its square root beside itself.
 """
 
 import math
+from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
 _EXACT = "highest"  # an accelerator may else round the factors of a product of single precision to ten bits
 
 
+@partial(jax.jit, static_argnames=("length",))
 def krylov(
     a: Inexact[Array, "state state"],
     b: Inexact[Array, "state inputs"],
@@ -42,6 +45,8 @@ def krylov(
     """
     _check_length(length)
     a, b, c = (jnp.asarray(x) for x in (a, b, c))
+    if c.shape[0] < b.shape[1]:  # as few vectors as possible are multiplied by powers
+        return jnp.swapaxes(krylov(a.T, c.T, b.T, length), 1, 2)
     columns, power = b[:, None], a
     while columns.shape[1] < length:
         columns = jnp.concatenate([columns, jnp.einsum("ij,jkm->ikm", power, columns, precision=_EXACT)], axis=1)
@@ -49,6 +54,7 @@ def krylov(
     return jnp.einsum("pi,ikm->kpm", c, columns[:, :length], precision=_EXACT)
 
 
+@partial(jax.jit, static_argnames=("length", "log", "conjugate"))
 def vandermonde(
     eigenvalues: Inexact[Array, " modes"],
     weights: Inexact[Array, "modes *outputs"],
@@ -100,6 +106,7 @@ def _sums(small: Array, started: Array) -> Array:
     return jnp.einsum("ri,qi...->qr...", small, started, precision=_EXACT)
 
 
+@partial(jax.jit, static_argnames=("length",))
 def powers(eigenvalues: Inexact[Array, "*modes"], length: int) -> Inexact[Array, "length *modes"]:
     """The powers 0, 1, ..., length - 1 of numbers, by doubling: zeros and their derivatives are right too.
 
@@ -114,6 +121,7 @@ def powers(eigenvalues: Inexact[Array, "*modes"], length: int) -> Inexact[Array,
     return table[:length]
 
 
+@partial(jax.jit, static_argnames=("length", "conjugate"))
 def dplr_kernel(
     eigenvalues: Inexact[Array, " modes"],
     p: Inexact[Array, "modes rank"],
@@ -241,6 +249,7 @@ def dplr_step(
     return solved - along(shrunk) * (half * p @ jnp.linalg.solve(inner, q.conj().T @ solved))
 
 
+@partial(jax.jit, static_argnames=("exponent",))
 def matrix_power(a: Inexact[Array, "n n"], exponent: int) -> Inexact[Array, "n n"]:
     """The power of a matrix, by squaring."""
     result, power = jnp.eye(a.shape[-1], dtype=a.dtype), a
@@ -251,6 +260,7 @@ def matrix_power(a: Inexact[Array, "n n"], exponent: int) -> Inexact[Array, "n n
     return result
 
 
+@partial(jax.jit, static_argnames=("length",))
 def initial_response(
     a: Inexact[Array, "state state"],
     c: Inexact[Array, "series state"],
@@ -289,6 +299,7 @@ def last_state(
     return reached if x0 is None else reached + table[-1] * x0
 
 
+@jax.jit
 def convolve(kernel: Float[Array, "taps series inputs"], u: Float[Array, "time inputs"]) -> Float[Array, "time series"]:
     """The causal, linear (never circular) convolution y[k] = sum over j of kernel[j] u[k-j], by a padded real FFT.
 

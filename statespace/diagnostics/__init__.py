@@ -1,5 +1,9 @@
-"""Is the model right? Tests of one-step residuals, and scores and calibration of forecasts."""
+"""Is the model right? Tests of residuals, scores of forecasts, and the chaos and memory of deterministic systems."""
 
+from .dynamics import LyapunovSpectrum, kaplan_yorke, lyapunov_spectrum, valid_prediction_time
+from .fixed_points import FixedPoints, fixed_points
+from .gradients import contraction_rate, gradient_norms
+from .memory import MemoryCapacity, memory_capacity
 from .residuals import (
     NormalityResult,
     ResidualTests,
@@ -20,18 +24,28 @@ from .scores import (
 )
 
 __all__ = [
+    "FixedPoints",
+    "LyapunovSpectrum",
+    "MemoryCapacity",
     "NormalityResult",
     "ResidualTests",
     "TestResult",
     "autocorrelation",
+    "contraction_rate",
     "coverage",
     "crps_ensemble",
     "crps_normal",
+    "fixed_points",
+    "gradient_norms",
     "heteroskedasticity",
     "interval_score",
     "jarque_bera",
+    "kaplan_yorke",
     "ljung_box",
+    "lyapunov_spectrum",
+    "memory_capacity",
     "pit",
     "residual_tests",
     "scaled_error",
+    "valid_prediction_time",
 ]

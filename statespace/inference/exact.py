@@ -5,8 +5,10 @@ from typing import Any
 from .discrete import ForwardBackward
 from .kalman import Kalman
 from .method import AbstractMethod
+from .readout import BayesianReadout
+from .teacher_forcing import TeacherForcing
 
-EXACT = (Kalman, ForwardBackward)
+EXACT = (Kalman, ForwardBackward, BayesianReadout, TeacherForcing)
 
 
 def exact_method(model: Any) -> AbstractMethod | None:

@@ -135,6 +135,8 @@ def lacking(model: Any) -> str:
     """What a model lacks for a Gaussian approximation, in words; empty if nothing."""
     if not isinstance(model, AbstractGaussianDynamics):
         return "has no Gaussian dynamics (drift and noise_factor)"
+    if model.reads_previous:
+        return "has no laws that do without the observation before"
     return "" if isinstance(model, AbstractMomentEmission) else "has no conditional moments of its emission"
 
 

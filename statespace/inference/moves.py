@@ -72,7 +72,7 @@ class Bootstrap(AbstractMoves):
         x, log_g = free_move(self.model, parents, slot, draw_key, self.num_particles), jnp.zeros(())
         if self.score:
             x = jax.lax.stop_gradient(x)
-            log_g = _own_derivative(own_log_prob(self.model, x, parents, slot))
+            log_g = own_derivative(own_log_prob(self.model, x, parents, slot))
         x, seen = weighed(self.model, x, parents, slot, fill_key)
         return x, log_g + seen
 
@@ -142,7 +142,7 @@ def total_log_prob(law: Any, value: Array) -> Array:
     return jnp.sum(law.log_prob(value))
 
 
-def _own_derivative(log_density: Array) -> Array:
+def own_derivative(log_density: Array) -> Array:
     """Zero, with the derivative of a log density: Fisher's identity."""
     return log_density - jax.lax.stop_gradient(log_density)
 
@@ -184,7 +184,7 @@ class Guided(AbstractMoves):
         wanted = own_log_prob(self.model, x, parents, slot)
         if slot.mask is None:
             return wanted - taken
-        free = _own_derivative(wanted) if self.score else jnp.zeros_like(wanted)
+        free = own_derivative(wanted) if self.score else jnp.zeros_like(wanted)
         return jnp.where(anything(slot), wanted - taken, free)
 
 

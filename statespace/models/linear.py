@@ -26,7 +26,7 @@ _RANKS = {
 class LinearGaussian(AbstractLinearGaussian):
     """A linear-Gaussian state-space model given by its matrices.
 
-        x[0] ~ N(initial_mean, S0 S0')                       (diffuse or stationary elements excepted)
+        x[0] ~ N(initial_mean + B0 u[0], S0 S0')             (diffuse or stationary elements excepted)
         x[t] = F x[t-1] + c + B u[t] + G w[t],    w[t] ~ N(0, I)
         y[t] = H x[t] + d + D u[t] + S e[t],      e[t] ~ N(0, I)
 
@@ -46,11 +46,12 @@ class LinearGaussian(AbstractLinearGaussian):
         emission_offset: d, shape (series,) or (time, series).
         transition_input: B, shape (state, inputs) or (time, state, inputs).
         emission_input: D, shape (series, inputs) or (time, series, inputs).
+        initial_input: B0, shape (state, inputs): what the inputs at the first stamp add to the first state.
         diffuse: Which elements of the first state have no prior, or True for all.
         stationary: Which elements start from the stationary law of their block, or True for all. The block
             must be constant in time and not driven by the other elements.
         state_names: Names of the states; x0, x1, ... when left out.
-        input_names: The input columns in the order of B and D's columns.
+        input_names: The input columns in the order of the columns of B, D and B0.
 
     Raises:
         ValueError: If shapes disagree or an element of the first state has no law.
@@ -74,6 +75,7 @@ class LinearGaussian(AbstractLinearGaussian):
     emission_offset: Float[Array, "..."] | None
     transition_input: Float[Array, "..."] | None
     emission_input: Float[Array, "..."] | None
+    initial_input: Float[Array, "state inputs"] | None
     diffuse: tuple[bool, ...] = eqx.field(static=True)
     stationary: tuple[bool, ...] = eqx.field(static=True)
     names: tuple[str, ...] = eqx.field(static=True)
@@ -92,6 +94,7 @@ class LinearGaussian(AbstractLinearGaussian):
         emission_offset: Any = None,
         transition_input: Any = None,
         emission_input: Any = None,
+        initial_input: Any = None,
         diffuse: bool | Sequence[bool] | Bool[np.ndarray, " state"] = False,
         stationary: bool | Sequence[bool] | Bool[np.ndarray, " state"] = False,
         state_names: Sequence[str] | None = None,
@@ -116,7 +119,9 @@ class LinearGaussian(AbstractLinearGaussian):
         self.emission_offset = None if emission_offset is None else _array(emission_offset)
         self.transition_input = None if transition_input is None else _array(transition_input)
         self.emission_input = None if emission_input is None else _array(emission_input)
-        columns = {m.shape[-1] for m in (self.transition_input, self.emission_input) if m is not None}
+        self.initial_input = None if initial_input is None else _array(initial_input)
+        loadings = (self.transition_input, self.emission_input, self.initial_input)
+        columns = {m.shape[-1] for m in loadings if m is not None}
         count = max(columns, default=0)
         self.names = tuple(state_names) if state_names is not None else tuple(f"x{i}" for i in range(size))
         self.inputs = tuple(input_names) if input_names is not None else tuple(f"u{i}" for i in range(count))
@@ -149,7 +154,13 @@ class LinearGaussian(AbstractLinearGaussian):
             )
         if len(columns) > 1:
             raise ValueError(
-                f"transition_input and emission_input must have equally many columns, got {sorted(columns)}"
+                "transition_input, emission_input and initial_input must have equally many columns, got "
+                f"{sorted(columns)}"
+            )
+        if self.initial_input is not None and self.initial_input.shape != (size, len(self.inputs)):
+            raise ValueError(
+                f"initial_input has shape {self.initial_input.shape}, expected {(size, len(self.inputs))}: it is not "
+                "one for each stamp"
             )
         driven = self.transition_input is not None or any(f.startswith("transition") for f in self.schedule or ())
         if any(self.stationary) and driven:
@@ -186,8 +197,7 @@ class LinearGaussian(AbstractLinearGaussian):
     def initial_law(self, step: Step) -> InitialLaw:
         """The normal, possibly diffuse, law of the first state."""
         given = jnp.asarray([not (d or s) for d, s in zip(self.diffuse, self.stationary, strict=True)])
-        del step
-        mean = jnp.where(given, self.initial_mean, 0.0)
+        mean = jnp.where(given, self.initial_mean + self._driven("initial_input", step, len(self.names)), 0.0)
         scale = jnp.where(given[:, None], self.initial_scale, 0.0)
         cov = scale @ scale.T
         if any(self.stationary):
@@ -215,13 +225,16 @@ class LinearGaussian(AbstractLinearGaussian):
 
     def _affine(self, offset: str, matrix: str, step: Step, size: int) -> Array:
         constant = self._at(offset, step)
-        total = jnp.zeros(size, self.transition_matrix.dtype) if constant is None else constant
+        driven = self._driven(matrix, step, size)
+        return driven if constant is None else constant + driven
+
+    def _driven(self, matrix: str, step: Step, size: int) -> Array:
         loading = self._at(matrix, step)
         if loading is None:
-            return total
+            return jnp.zeros(size, self.transition_matrix.dtype)
         if step.inputs is None:
             raise ValueError(f"the model has {matrix} but no inputs were given: pass inputs=")
-        return total + matmul(loading, step.inputs)
+        return matmul(loading, step.inputs)
 
 
 def _array(value: Any) -> Array:

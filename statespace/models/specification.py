@@ -14,7 +14,7 @@ import numpy as np
 from numpyro import distributions
 from numpyro.distributions import Distribution, constraints
 
-from . import nonlinear, structural
+from . import nonlinear, recurrent, reservoir, structural
 from .discrete import HiddenMarkov
 from .emission_law import EmissionLaw
 from .initial import InitialLaw
@@ -28,6 +28,8 @@ CLASSES = {
     for cls in (
         *(getattr(structural, name) for name in structural.__all__ if not name.startswith("Abstract")),
         *(getattr(nonlinear, name) for name in nonlinear.__all__),
+        *(getattr(recurrent, name) for name in recurrent.__all__ if not name.startswith("Abstract")),
+        *(getattr(reservoir, name) for name in reservoir.__all__ if not name.startswith("Abstract")),
         InitialLaw,
         LinearGaussian,
         Lorenz63,

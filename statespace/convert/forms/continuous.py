@@ -6,7 +6,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .arrays import as_matrix, as_vector, floating, names_of
+from .arrays import as_matrix, as_vector, common_type, counted, floating, names_of
+from .discrete import fields_of
 
 Measured = Literal["sampled", "averaged"]
 
@@ -73,12 +74,13 @@ class ContinuousSSM(eqx.Module):
     ):
         n = floating(A).shape[-1]
         m = 0 if B is None else floating(B).shape[-1]
+        kind = common_type(A, B, C, D, Q, R, mean, cov)
         C = jnp.eye(n) if C is None else C
         p = floating(C).shape[-2]
-        self.A, self.B = as_matrix(A, n, n, "A"), as_matrix(B, n, m, "B")
-        self.C, self.D = as_matrix(C, p, n, "C"), as_matrix(D, p, m, "D")
-        self.Q, self.R = as_matrix(Q, n, n, "Q"), as_matrix(R, p, p, "R")
-        self.mean, self.cov = as_vector(mean, n, "mean"), as_matrix(cov, n, n, "cov")
+        self.A, self.B = as_matrix(A, n, n, "A", kind), as_matrix(B, n, m, "B", kind)
+        self.C, self.D = as_matrix(C, p, n, "C", kind), as_matrix(D, p, m, "D", kind)
+        self.Q, self.R = as_matrix(Q, n, n, "Q", kind), as_matrix(R, p, p, "R", kind)
+        self.mean, self.cov = as_vector(mean, n, "mean", kind), as_matrix(cov, n, n, "cov", kind)
         self.diffuse = (False,) * n if diffuse is None else tuple(bool(flag) for flag in diffuse)
         self.measured = measured
         self.state_names = names_of(state_names, n, "x")
@@ -90,3 +92,19 @@ class ContinuousSSM(eqx.Module):
             raise ValueError(
                 "a continuous model is constant in time: matrices, and one entry of diffuse for each state"
             )
+
+    @property
+    def matrices(self) -> dict[str, Array]:
+        """The matrices A, B, C, D, Q, R by name."""
+        return {name: getattr(self, name) for name in "ABCDQR"}
+
+    def replaced(self, **changes: Any) -> "ContinuousSSM":
+        """The same model but for some of the constructor's arguments, by name."""
+        return ContinuousSSM(**{**fields_of(self), **changes})
+
+    def __repr__(self) -> str:
+        n, m, p = self.A.shape[-1], self.B.shape[-1], self.C.shape[-2]
+        return (
+            f"ContinuousSSM({counted(n, 'state')}, {counted(m, 'input')}, {counted(p, 'series')}, "
+            f"{self.measured} measurements)"
+        )

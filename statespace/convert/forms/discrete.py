@@ -1,12 +1,13 @@
 """The linear model in discrete time, with its noise, its initial law and its timing."""
 
+import dataclasses
 from typing import Any, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .arrays import as_matrix, as_vector, floating, names_of
+from .arrays import as_matrix, as_vector, common_type, counted, floating, names_of
 
 Timing = Literal["current", "previous"]
 Start = Literal["before", "at"]
@@ -96,12 +97,14 @@ class DiscreteSSM(eqx.Module):
     ):
         n = floating(A).shape[-1]
         m = 0 if B is None else floating(B).shape[-1]
+        kind = common_type(A, B, C, D, Q, R, S, mean, cov)
         C = jnp.eye(n) if C is None else C
         p = floating(C).shape[-2]
-        self.A, self.B = as_matrix(A, n, n, "A"), as_matrix(B, n, m, "B")
-        self.C, self.D = as_matrix(C, p, n, "C"), as_matrix(D, p, m, "D")
-        self.Q, self.R, self.S = as_matrix(Q, n, n, "Q"), as_matrix(R, p, p, "R"), as_matrix(S, n, p, "S")
-        self.mean, self.cov = as_vector(mean, n, "mean"), as_matrix(cov, n, n, "cov")
+        self.A, self.B = as_matrix(A, n, n, "A", kind), as_matrix(B, n, m, "B", kind)
+        self.C, self.D = as_matrix(C, p, n, "C", kind), as_matrix(D, p, m, "D", kind)
+        self.Q, self.R = as_matrix(Q, n, n, "Q", kind), as_matrix(R, p, p, "R", kind)
+        self.S = as_matrix(S, n, p, "S", kind)
+        self.mean, self.cov = as_vector(mean, n, "mean", kind), as_matrix(cov, n, n, "cov", kind)
         self.dt = None if dt is None else floating(dt)
         self.diffuse = (False,) * n if diffuse is None else tuple(bool(flag) for flag in diffuse)
         self.timing, self.lead = timing, lead
@@ -121,10 +124,39 @@ class DiscreteSSM(eqx.Module):
             raise ValueError('in "previous" timing the initial law is that of x[0]: leave start= out')
         if self.timing == "current" and self.lead:
             raise ValueError('lead= is of "previous" timing: in "current" timing u[k] drives the transition into x[k]')
-        if len(self.diffuse) != n:
-            raise ValueError(f"diffuse has {len(self.diffuse)} entries, expected one for each of the {n} states")
+        if len(self.diffuse) != n or self.cov.ndim != 2:
+            raise ValueError(
+                f"diffuse has {len(self.diffuse)} entries and cov the shape {self.cov.shape}, expected one entry for "
+                f"each of the {n} states and {(n, n)}"
+            )
+        lengths = {len(x) for x in self.matrices.values() if x.ndim == 3}
+        lengths |= set() if self.dt is None else set(self.dt.shape)
+        if len(lengths) > 1:
+            raise ValueError(f"matrices and dt are for {sorted(lengths)} stamps, expected one number of them")
+
+    @property
+    def matrices(self) -> dict[str, Array]:
+        """The matrices A, B, C, D, Q, R, S by name."""
+        return {name: getattr(self, name) for name in "ABCDQRS"}
 
     @property
     def is_constant(self) -> bool:
         """Whether no matrix varies with time."""
-        return all(x.ndim == 2 for x in (self.A, self.B, self.C, self.D, self.Q, self.R, self.S))
+        return all(x.ndim == 2 for x in self.matrices.values())
+
+    def replaced(self, **changes: Any) -> "DiscreteSSM":
+        """The same model but for some of the constructor's arguments, by name."""
+        return DiscreteSSM(**{**fields_of(self), **changes})
+
+    def __repr__(self) -> str:
+        n, m, p = self.A.shape[-1], self.B.shape[-1], self.C.shape[-2]
+        parts = [counted(n, "state"), counted(m, "input"), counted(p, "series"), f"{self.timing} timing"]
+        parts += [f"law of the state {self.start} the first stamp"] if self.timing == "current" else []
+        parts += ["transitions take the next input"] if self.lead else []
+        parts += [] if self.is_constant else ["varying"]
+        return f"DiscreteSSM({', '.join(parts)})"
+
+
+def fields_of(form: Any) -> dict[str, Any]:
+    """The constructor's arguments of a form."""
+    return {field.name: getattr(form, field.name) for field in dataclasses.fields(form)}
