@@ -47,10 +47,11 @@ def convert(obj: Any, target: type, **how: Any) -> Conversion:
 def _no_path(source: type, target: type, how: dict[str, Any]) -> str:
     """Why there is no path, in words: what leads there, and which options it takes."""
     name, wanted = source.__name__, getattr(target, "__name__", repr(target))
-    bare = path(source, target, set(how) | {option for step in ARROWS for option in step.required})
     direct = [step for step in ARROWS if issubclass(source, step.source) and step.target is target]
-    if direct or bare:
-        known = "; ".join(_signature(step) for step in direct or bare)
+    missing = sorted({option for step in ARROWS for option in step.required} - set(how))
+    longer = next((found for option in missing if (found := path(source, target, {*how, option}))), [])
+    if direct or longer:
+        known = "; ".join(_signature(step) for step in direct or longer)
         return f"convert({name}, {wanted}) got the options {sorted(how)}, expected those of: {known}"
     ends = sorted({step.target.__name__ for step in ARROWS if issubclass(source, step.source)})
     return f"no conversion leads from {name} to {wanted}; from {name} one goes to {', '.join(ends) or 'nowhere'}"

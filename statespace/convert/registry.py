@@ -63,23 +63,31 @@ def path(source: type, target: type, options: set[str]) -> list[Arrow]:
     """The cheapest arrows from one class to another that between them take all options and lack none; empty if none.
 
     An arrow from a class to itself (another timing, a smaller order) is taken where it alone is asked for. No class is
-    passed twice, and none beyond the one that is wanted.
+    passed twice, and none beyond the one that is wanted. From continuous to discrete time and back leads only an arrow
+    that says how, and no form that serves both.
     """
     order = count()
-    heap: list[Any] = [(0.0, next(order), source, [])]
+    heap: list[Any] = [(0.0, next(order), source, [], domain_of(source))]
     done: set[Any] = set()
     while heap:
-        paid, _, place, taken = heappop(heap)
+        paid, _, place, taken, domain = heappop(heap)
         taken_options = frozenset(options & {name for step in taken for name in step.options})
         if taken and issubclass(place, target) and taken_options == options:
             return taken
-        if (place, taken_options) in done or (taken and issubclass(place, target)):
+        if (place, taken_options, domain) in done or (taken and issubclass(place, target)):
             continue
-        done.add((place, taken_options))
+        done.add((place, taken_options, domain))
         for step in ARROWS:
             alone = issubclass(source, step.source) and step.target is target
             fits = issubclass(place, step.source) and not set(step.required) - options
             new = step.target not in {source, *(before.target for before in taken)}
-            if fits and ((step.chained and new) or (alone and not taken)):
-                heappush(heap, (paid + step.cost, next(order), step.target, [*taken, step]))
+            kept = bool(domain_of(step.source)) or not domain or domain_of(step.target) in ("", domain)
+            if fits and kept and ((step.chained and new) or (alone and not taken)):
+                now = domain_of(step.target) or domain
+                heappush(heap, (paid + step.cost, next(order), step.target, [*taken, step], now))
     return []
+
+
+def domain_of(form: type) -> str:
+    """The time of a form that has one kind of it, discrete or continuous; else nothing."""
+    return getattr(form, "domain_of_time", "")

@@ -33,8 +33,11 @@ def lyapunov(a: Inexact[Array, "state state"], q: Inexact[Array, "state state"])
     Reference: Smith (1968), "Matrix equation XA + BX = C".
     """
     dtype = jnp.result_type(a, q, jnp.float32)
-    a, q = jnp.asarray(a, dtype), jnp.asarray(q, dtype)
+    return _stationary(jnp.asarray(a, dtype), jnp.asarray(q, dtype))
 
+
+@jax.jit  # so that a call by itself compiles once for each size
+def _stationary(a: Array, q: Array) -> Array:
     def system(p: Array) -> Array:
         return p - a @ p @ a.conj().T
 
@@ -63,7 +66,6 @@ def _doubled(a: Array, q: Array) -> Array:
     return jnp.where(jnp.max(jnp.abs(power)) < 1, total, jnp.full_like(total, jnp.nan))
 
 
-@jax.custom_jvp
 def riccati(
     a: Float[Array, "state state"],
     c: Float[Array, "series state"],
@@ -95,6 +97,16 @@ def riccati(
     Reference: Chu, Fan, Lin and Wang (2004), "Structure-preserving algorithms for periodic discrete-time algebraic
     Riccati equations".
     """
+    return _predicted(a, c, q, r, s)
+
+
+@jax.jit
+def _predicted(a: Array, c: Array, q: Array, r: Array, s: Array) -> Array:
+    return _limit(a, c, q, r, s)
+
+
+@jax.custom_jvp
+def _limit(a: Array, c: Array, q: Array, r: Array, s: Array) -> Array:
     weight = jnp.linalg.solve(r, jnp.concatenate([c, s.T], axis=1))
     by_c, by_s = weight[:, : c.shape[1]], weight[:, c.shape[1] :]
     eye = jnp.eye(a.shape[0], dtype=a.dtype)
@@ -120,7 +132,7 @@ def riccati(
     return jnp.where(jnp.isfinite(change) & (count < _ROUNDS), h, jnp.nan)
 
 
-@riccati.defjvp
+@_limit.defjvp
 def _riccati_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
     """DP = (A - K C) dP (A - K C)' + X + X' + dQ + K dR K', the gain itself being at its optimum.
 
@@ -128,7 +140,7 @@ def _riccati_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
     """
     a, c, q, r, s = primals
     da, dc, dq, dr, ds = tangents
-    p = riccati(a, c, q, r, s)
+    p = _limit(a, c, q, r, s)
     found = jnp.all(jnp.isfinite(p))
     safe = jnp.where(found, p, 0.0)
     gain = kalman_gain(a, c, safe, r, s)
@@ -137,6 +149,7 @@ def _riccati_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
     return p, jnp.where(found, lyapunov(closed, _symmetric(moved + moved.T + dq + gain @ dr @ gain.T)), 0.0)
 
 
+@jax.jit
 def kalman_gain(a: Array, c: Array, p: Array, r: Array, s: Array) -> Float[Array, "state series"]:
     """K = (A P C' + S) (C P C' + R)^-1, the gain of the predictor."""
     return jnp.linalg.solve(c @ p @ c.T + r, (a @ p @ c.T + s).T).T

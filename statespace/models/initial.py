@@ -8,8 +8,8 @@ import numpy as np
 from jax.scipy.linalg import block_diag
 from jaxtyping import Array, Float
 
-from ..core.linalg import psd_factor
-from ..core.lyapunov import solve_lyapunov
+from ..core.linalg import psd_factor, symmetrise
+from ..core.riccati import lyapunov
 
 
 class InitialLaw(eqx.Module):
@@ -65,7 +65,7 @@ class InitialLaw(eqx.Module):
             offset: Shape (state,); 0 when left out.
         """
         size = transition.shape[0]
-        cov = solve_lyapunov(transition, factor @ factor.T)
+        cov = symmetrise(lyapunov(transition, factor @ factor.T))
         zero = jnp.zeros(size, cov.dtype)
         mean = zero if offset is None else jnp.linalg.solve(jnp.eye(size) - transition, offset)
         return cls(mean, cov, (False,) * size)

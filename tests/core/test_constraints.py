@@ -12,7 +12,7 @@ from statespace.core.constraints import (
     partial_autocorrelations,
     stationary,
 )
-from statespace.core.lyapunov import solve_lyapunov
+from statespace.core.riccati import lyapunov
 
 ORDERS = [1, 2, 3, 4]
 transform = StationaryTransform()
@@ -74,7 +74,7 @@ def test_partial_autocorrelations_are_those_of_the_process(order):
     size = order + 1
     companion = np.zeros((size, size))
     companion[0, :order], companion[1:, :-1] = phi, np.eye(order)
-    gamma = np.asarray(solve_lyapunov(jnp.asarray(companion), jnp.eye(size, 1) @ jnp.eye(1, size)))[0]
+    gamma = np.asarray(lyapunov(jnp.asarray(companion), jnp.eye(size, 1) @ jnp.eye(1, size)))[0]
     for k in range(1, order + 1):
         system = gamma[np.abs(np.subtract.outer(np.arange(k), np.arange(k)))]
         last = np.linalg.solve(system, gamma[1 : k + 1])[-1]

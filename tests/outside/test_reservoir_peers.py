@@ -76,7 +76,7 @@ def test_lorenz():
 @pytest.mark.slow
 def test_cascaded_tanks(shared_data):
     """Free run on the validation record of Schoukens and Noel (2016)."""
-    assert np.mean([tasks.tanks_error(key, shared_data) for key in range(3)]) <= 0.42
+    assert np.mean(tasks.tanks_errors(range(3), shared_data)) <= 0.42
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from ...core.linalg import psd_factor
 from ...core.real_vector import from_real_vector, real_vector
+from ...core.riccati import lyapunov
 from ...models.base import noise_matrix
 from ...models.linear import LinearGaussian
 from ...models.recurrent import AbstractCell
@@ -23,7 +24,6 @@ from ..conversion import Conversion
 from ..forms.innovations import spectral_radius
 from ..registry import arrow
 from .cells import require_known
-from .equations import lyapunov
 
 _ROUNDS = 100
 

@@ -20,6 +20,7 @@ from jaxtyping import Array
 
 from ...core.linalg import symmetrise
 from ...core.parameters import is_traced
+from ...core.riccati import kalman_gain, riccati
 from ..blocks import is_zero
 from ..conversion import Conversion
 from ..forms.arrays import on_host
@@ -29,7 +30,6 @@ from ..forms.predictor import MAInfinity
 from ..forms.spectrum import Autocovariances, SpectralDensity
 from ..forms.varma import VARMA
 from ..registry import arrow
-from .equations import kalman_gain, riccati
 from .limit import from_known_state
 from .predictor import kernel_tail
 from .timing import retime

@@ -16,6 +16,7 @@ from jaxtyping import Array
 
 from ...core.linalg import symmetrise
 from ...core.parameters import is_traced
+from ...core.riccati import lyapunov
 from ..blocks import is_zero
 from ..conversion import Conversion
 from ..forms.arrays import on_host
@@ -23,7 +24,6 @@ from ..forms.discrete import DiscreteSSM
 from ..forms.innovations import InnovationsSSM, spectral_radius
 from ..forms.varma import VARMA
 from ..registry import arrow
-from .equations import lyapunov
 from .innovations import discrete_to_innovations
 from .minimal import Minimal, minimal
 from .models import CONSTANT

@@ -1,6 +1,6 @@
 """Autoregressive moving-average models of one series."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import numpy as np
@@ -34,6 +34,8 @@ class ARMA(eqx.Module):
 
     Reference: Brockwell and Davis (1991), "Time Series: Theory and Methods", definition 3.1.2.
     """
+
+    domain_of_time: ClassVar[str] = "discrete"
 
     ar: Float[Array, " p"]
     ma: Float[Array, " q"]

@@ -1,6 +1,6 @@
 """The linear model in continuous time, with its noise and its initial law."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -40,6 +40,8 @@ class ContinuousSSM(eqx.Module):
         >>> ContinuousSSM([[-0.5]], [[1.0]], [[2.0]]).measured
         'sampled'
     """
+
+    domain_of_time: ClassVar[str] = "continuous"
 
     A: Float[Array, "state state"]
     B: Float[Array, "state inputs"]

@@ -1,7 +1,7 @@
 """The linear model in discrete time, with its noise, its initial law and its timing."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -55,6 +55,8 @@ class DiscreteSSM(eqx.Module):
         >>> DiscreteSSM([[0.5]], [[1.0]], [[2.0]]).timing
         'current'
     """
+
+    domain_of_time: ClassVar[str] = "discrete"
 
     A: Float[Array, "*time state state"]
     B: Float[Array, "*time state inputs"]

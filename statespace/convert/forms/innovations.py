@@ -1,6 +1,6 @@
 """The steady-state predictor: the model written with its own one-step prediction errors."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -49,6 +49,8 @@ class InnovationsSSM(eqx.Module):
         >>> InnovationsSSM([[0.9]], None, [[1.0]], K=[[0.4]]).radius
         0.5
     """
+
+    domain_of_time: ClassVar[str] = "discrete"
 
     A: Float[Array, "state state"]
     B: Float[Array, "state inputs"]

@@ -1,6 +1,6 @@
 """The infinite moving average and autoregression of a model, up to a lag."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -31,6 +31,8 @@ class MAInfinity(eqx.Module):
         >>> MAInfinity([[[1.0]], [[0.5]]], cov=[[1.0]]).autocovariance(1).item()
         0.5
     """
+
+    domain_of_time: ClassVar[str] = "discrete"
 
     psi: Float[Array, "lags series series"]
     inputs: Float[Array, "lags series inputs"]
@@ -88,6 +90,8 @@ class ARInfinity(eqx.Module):
         >>> ARInfinity([[[0.5]]], cov=[[1.0]]).predict(jnp.array([[2.0], [4.0]]))[:, 0].tolist()
         [0.0, 1.0]
     """
+
+    domain_of_time: ClassVar[str] = "discrete"
 
     pi: Float[Array, "lags series series"]
     inputs: Float[Array, "lags_ series inputs"]

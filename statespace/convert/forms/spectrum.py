@@ -1,6 +1,6 @@
 """The second-order law of a stationary process: its spectral density in closed form, and its autocovariances."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -37,6 +37,8 @@ class SpectralDensity(eqx.Module):
 
     Reference: Faurre (1976), "Stochastic realization algorithms".
     """
+
+    domain_of_time: ClassVar[str] = "discrete"
 
     A: Float[Array, "state state"]
     M: Float[Array, "state series"]
@@ -120,6 +122,8 @@ class Autocovariances(eqx.Module):
         >>> Autocovariances([2.0, 1.0]).values.shape
         (2, 1, 1)
     """
+
+    domain_of_time: ClassVar[str] = "discrete"
 
     values: Float[Array, "lags series series"]
     dt: Float[Array, ""] | None

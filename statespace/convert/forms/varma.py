@@ -1,6 +1,6 @@
 """Vector autoregressive moving-average models."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -36,6 +36,8 @@ class VARMA(eqx.Module):
 
     Reference: Luetkepohl (2005), "New Introduction to Multiple Time Series Analysis", equation 12.1.4.
     """
+
+    domain_of_time: ClassVar[str] = "discrete"
 
     ar: Float[Array, "p series series"]
     ma: Float[Array, "q series series"]

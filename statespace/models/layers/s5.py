@@ -97,7 +97,8 @@ class S5(AbstractMixing, AbstractContinuous):
         output_size = input_size if output_size is None else output_size
         check_counts(input_size=input_size, state_size=state_size, output_size=output_size, blocks=blocks)
         if state_size % (2 * blocks):
-            raise ValueError(f"{state_size} states do not make {blocks} blocks of pairs: expected a multiple of {2 * blocks}")
+            wanted = f"expected a multiple of {2 * blocks}"
+            raise ValueError(f"{state_size} states do not make {blocks} blocks of pairs: {wanted}")
         self.inputs, self.modes, self.outputs, self.blocks = input_size, state_size // 2, output_size, blocks
         self.discretisation = check_choice("discretisation", discretisation, ("zoh", "s4_bilinear"))
         self.step_bounds = check_steps(step_bounds)

@@ -3,10 +3,11 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import statsmodels.api as sm
 
 import statespace as ss
 from statespace.inference.teacher_forcing import TeacherForcing
-from statespace.models.recurrent import Elman, GaussianHead, Recurrent
+from statespace.models.recurrent import GRU, Elman, GaussianHead, Recurrent
 
 
 def regression(y, scale):
@@ -99,3 +100,39 @@ def test_copy_task():
 
     score, _ = train(CELLS["orthogonal (Cayley)"], delay=100, steps=200)
     assert score <= 0.03
+
+
+@pytest.mark.slow
+def test_sunspots_by_nuts(sunspots):
+    """A GRU fitted to 1700-1908 forecasts eight years from twelve later origins, weights unknown: bands hold."""
+    model = Recurrent(GRU(1, 3), GaussianHead())
+    sampler = ss.NUTS(num_chains=2, num_warmup=300, num_samples=300)
+    fitted = ss.fit(model, sunspots[:TRAIN], sampler, key=0, progress=False)
+
+    def ahead(origin):
+        return ss.forecast(fitted, sunspots[:origin], horizon=HORIZON, num_samples=500, key=origin).draws[:, :, 0]
+
+    shares, errors = coverage(ahead, sunspots)
+    assert 0.70 <= shares[80] <= 0.90
+    assert 0.88 <= shares[95] <= 1.0
+    assert errors[0] < 0.5 * np.std(sunspots)
+
+
+@pytest.mark.slow
+def test_sunspots_with_gaps(sunspots):
+    """The same with a tenth of all values missing, which paths draw; weights at their posterior mode."""
+    gaps = sunspots.copy()
+    gaps[np.random.default_rng(0).random(len(gaps)) < 0.1] = np.nan
+    method = TeacherForcing(num_particles=200)
+    way = ss.MAP(num_starts=1, max_iterations=100, filter=method)
+    fitted = ss.fit(Recurrent(GRU(1, 3), GaussianHead()), gaps[:TRAIN], way, key=1, progress=False)
+    runs = [ss.filter(fitted.model, gaps[:TRAIN], method, key=0)]
+
+    def ahead(origin):
+        draws = ss.forecast(runs[-1], horizon=HORIZON, num_samples=1000, key=origin).draws[:, :, 0]
+        runs.append(ss.append(runs[-1], gaps[origin : origin + HORIZON], key=origin))
+        return draws
+
+    shares, _ = coverage(ahead, sunspots)
+    assert 0.70 <= shares[80] <= 0.90
+    assert 0.88 <= shares[95] <= 1.0
