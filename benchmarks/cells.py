@@ -1,11 +1,12 @@
 """Cells' scans against torch's and equinox's in one process: batches, value, and value with gradient.
 
-    python benchmarks/cells.py
+    python benchmarks/cells.py [cell ...]
 
 torch runs its fused layers on as many threads as JAX has; equinox its cells in `lax.scan`, as its documentation has it.
 Ratios above 1: ours is faster.
 """
 
+import sys
 import time
 
 import equinox as eqx
@@ -62,7 +63,7 @@ def equinox(make, width, u):
 
 def theirs(kind, width, u):
     """torch's layer."""
-    layer, data = getattr(torch.nn, kind)(width, width, batch_first=True), torch.from_numpy(np.asarray(u))
+    layer, data = getattr(torch.nn, kind)(width, width, batch_first=True), torch.from_numpy(np.array(u))
 
     def forward():
         with torch.no_grad():
@@ -91,7 +92,8 @@ def main():
     print(
         f"{'cell':6s} {'batch':>5s} {'steps':>5s} {'units':>5s} {'ours':>15s} {'torch':>15s} {'equinox':>15s}  ratios"
     )
-    for kind, (make, torch_kind, peer) in KINDS.items():
+    for kind in sys.argv[1:] or KINDS:
+        make, torch_kind, peer = KINDS[kind]
         for batch, steps, width in SHAPES:
             u = jax.random.normal(jax.random.key(1), (batch, steps, width), jnp.float32)
             mine = ours(make, width, u)

@@ -90,7 +90,7 @@ def test_a_layer_within_a_model_is_learned_by_its_likelihood(oscillation):
 def test_a_layer_within_a_model_is_sampled(oscillation):
     model = Recurrent(LRU(1, 1, key=KEY), GaussianHead())
     fitted = ss.fit(model, oscillation[:100], ss.NUTS(num_warmup=100, num_samples=100, num_chains=1), key=KEY)
-    draws = fitted.draws["cell.log_decay"]
+    draws = fitted.draws["cell.recursion.log_decay"]
     assert np.all(np.isfinite(draws))
     assert np.std(draws) > 0
 
