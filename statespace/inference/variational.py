@@ -175,7 +175,7 @@ def _parts(problem: Problem, sampler: SVI, start: dict[str, Any]) -> tuple[Any, 
     """The guide and NumPyro's climb of its bound."""
 
     def program() -> None:
-        values = {path: numpyro.sample(path, prior) for path, prior in problem.priors.items()}
+        values: Any = {path: numpyro.sample(path, prior) for path, prior in problem.priors.items()}
         numpyro.factor("log_likelihood", problem.log_likelihood(values))
 
     guide = GUIDES[sampler.guide](program, init_loc_fn=init_to_value(values=start))

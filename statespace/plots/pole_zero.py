@@ -37,11 +37,12 @@ def pole_zero(models: Any, *, axes: Any = None) -> np.ndarray:
     _boundary(panel, domains.pop())
     for name, form, look in systems.strokes(found):
         poles, zeros = np.asarray(form.poles), np.asarray(form.zeros)
+        (x, y), (hollow_x, hollow_y) = ((np.real(roots), np.imag(roots)) for roots in (poles, zeros))
         label = f"{name}: " if name else ""
-        panel.plot(poles.real, poles.imag, "x", color=look["color"], markersize=7, label=f"{label}poles")
+        panel.plot(x, y, "x", color=look["color"], markersize=7, label=f"{label}poles")
         hollow = {"markerfacecolor": "none", "color": look["color"], "markersize": 6}
         if zeros.size:
-            panel.plot(zeros.real, zeros.imag, "o", label=f"{label}zeros", **hollow)
+            panel.plot(hollow_x, hollow_y, "o", label=f"{label}zeros", **hollow)
     panel.set_aspect("equal", adjustable="datalim")
     panel.locator_params(nbins=5)
     panel.set_xlabel("real part", fontsize=style.PROSE)

@@ -37,9 +37,9 @@ def spectrum(models: Any, data: Any = None, *, segment: int | None = None, axes:
     if data is not None:
         _draw_data(panels[:, 0], np.asarray(data, float), segment)
     for _, density, look in systems.strokes(found):
-        values = np.asarray(density(frequencies))
+        values = np.real(np.asarray(density(frequencies)))
         for i, ax in enumerate(panels[:, 0]):
-            ax.semilogy(frequencies, values[:, i, i].real, linewidth=1.5, **{**look, "label": look["label"] or "model"})
+            ax.semilogy(frequencies, values[:, i, i], linewidth=1.5, **{**look, "label": look["label"] or "model"})
             style.title(ax, f"Spectral density of {names[i]}")
     panels[-1, 0].set_xlabel("frequency, radians per stamp", fontsize=style.PROSE)
     style.legend(panels[0, 0])
@@ -54,6 +54,6 @@ def _draw_data(panels: np.ndarray, data: np.ndarray, segment: int | None) -> Non
     if data.shape[1] != len(panels) or not np.isfinite(data).all():
         raise ValueError(f"data of {len(panels)} series without gaps are needed, got {data.shape}, or some are missing")
     size = max(len(data) // 8, 16) if segment is None else segment
-    frequencies, power = welch(data, 2 * np.pi, nperseg=min(size, len(data)), axis=0)
+    found, power = (np.asarray(x) for x in welch(data, 2 * np.pi, nperseg=min(size, len(data)), axis=0))
     for ax, column in zip(panels, power.T, strict=True):  # one-sided, so that half of it is that of a frequency
-        ax.semilogy(frequencies[1:], np.pi * column[1:], color=style.GREY, linewidth=1.0, label="data (Welch)")
+        ax.semilogy(found[1:], np.pi * column[1:], color=style.GREY, linewidth=1.0, label="data (Welch)")
