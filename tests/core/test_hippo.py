@@ -7,7 +7,7 @@ from statespace.core.hippo import hippo, legt_decoder, normal_plus_low_rank
 
 
 @pytest.mark.parametrize("measure", ["legs", "legt", "fout"])
-@pytest.mark.parametrize("size", [2, 16, 64, 256])
+@pytest.mark.parametrize("size", [2, 16, 64, pytest.param(256, marks=pytest.mark.slow)])
 def test_the_low_rank_form_is_exact_at_any_size(measure, size):
     window = 1.0 if measure == "legs" else 0.7
     a, b = hippo(measure, size, window)

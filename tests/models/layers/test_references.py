@@ -276,7 +276,7 @@ def test_wrong_options_raise():
 def test_a_layer_is_a_discrete_system(kind):
     make = {"LRU": LRU, "S5": S5}.get(kind)
     layer = make(2, 6, 3, key=KEY) if make else {"S4D": S4D, "S4": S4}[kind](2, 6, step_bounds=(0.05, 0.3), key=KEY)
-    found = ss.convert(layer, ss.DiscreteSSM)
+    found = eqx.filter_jit(lambda layer: ss.convert(layer, ss.DiscreteSSM))(layer)
     form = found.value
     assert found.exact
     assert (form.timing, form.start) == ("current", "before")
