@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 import statespace as ss
-from statespace.datasets.generated import lorenz63, mackey_glass, narma10
+from statespace.datasets import lorenz63, mackey_glass, narma10
 from statespace.diagnostics import lyapunov_spectrum, memory_capacity, valid_prediction_time
 from statespace.models.reservoir import CycleCoupling, EchoState, Reservoir, SparseCoupling
 

@@ -15,7 +15,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import statespace as ss
-from statespace.datasets.generated import lorenz63
 from statespace.diagnostics import kaplan_yorke, lyapunov_spectrum, valid_prediction_time
 
 jax.config.update("jax_enable_x64", True)
@@ -31,7 +30,7 @@ DT, EXPONENT = 0.02, 0.906  # time between stamps; the known largest exponent of
 # integrated out, says which ridge serves; `ss.fit` climbs it, and learns leak and spectral radius too.
 
 # %%
-path = lorenz63(TRAIN + AHEAD, DT, seed=1).to_numpy()
+path = ss.datasets.lorenz63(TRAIN + AHEAD, DT, seed=1).to_numpy()
 seen, later = path[:TRAIN], path[TRAIN:]
 reservoir = ss.Reservoir(
     3, ss.SparseCoupling(UNITS, 6, key=0), spectral_radius=0.4, input_scale=0.5, bias_scale=0.5, key=1

@@ -1,5 +1,9 @@
-"""Small real data sets, each a labelled pandas object; sources and licences are in `LICENCES.md`."""
+"""Small real data sets, each a labelled pandas object, and series made by published equations.
 
+Sources and licences of the former are in `LICENCES.md`.
+"""
+
+from statespace.datasets.generated import lorenz63, mackey_glass, narma10
 from statespace.datasets.loaders import (
     air_passengers,
     boarding_school_flu,
@@ -20,7 +24,10 @@ __all__ = [
     "boarding_school_flu",
     "gbp_usd",
     "lake_huron",
+    "lorenz63",
     "lynx",
+    "mackey_glass",
+    "narma10",
     "nile",
     "nutria",
     "seatbelts",

@@ -129,11 +129,14 @@ def backtest(
     rows, last = [], None
     for number, point in enumerate(tqdm(points, desc="backtest", disable=not progress)):
         fit_key, path_key = jax.random.split(jax.random.fold_in(as_key(key), number))
-        early = y.where(np.arange(len(y)) < point)  # of one length, so that all refits share their compiled functions
-        last = fit(
-            model, early, method, inputs=x, transform=transform, start=last, key=fit_key, progress=False, **options
-        )
         past, coming = (None, None) if x is None else (x[:point], x[point : point + horizon])
+        if prepared.model.reads_previous:  # what is missing would have to be drawn
+            early, beside = y[:point], past
+        else:  # of one length, so that all refits share their compiled functions
+            early, beside = y.where(np.arange(len(y)) < point), x
+        last = fit(
+            model, early, method, inputs=beside, transform=transform, start=last, key=fit_key, progress=False, **options
+        )
         ahead = forecast(
             last,
             y[:point],

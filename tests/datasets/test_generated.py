@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from statespace.datasets.generated import lorenz63, mackey_glass, narma10
+from statespace.datasets import lorenz63, mackey_glass, narma10
 
 
 def test_narma_is_its_equation():

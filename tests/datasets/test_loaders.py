@@ -21,6 +21,8 @@ DATED = {
     "boarding_school_flu": (14, "1978-01-22", "1978-02-04", "D"),
 }
 COUNTED = {"gbp_usd": 750, "nutria": 120}
+SHIPPED = (*DATED, *COUNTED)
+GENERATED = ("lorenz63", "mackey_glass", "narma10")
 FIRST_AND_LAST = {
     "nile": (1120, 740),
     "air_passengers": (112, 432),
@@ -71,7 +73,7 @@ def test_a_file_without_dates_has_a_range_index(name):
     assert len(index) == COUNTED[name]
 
 
-@pytest.mark.parametrize("name", datasets.__all__)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_values_are_finite_floats_with_names(name):
     data = getattr(datasets, name)()
     assert np.isfinite(data.to_numpy()).all()
@@ -115,6 +117,10 @@ def test_the_outbreak_in_the_boarding_school():
     assert data["convalescent"].sum() == 937
 
 
+def test_the_public_names_are_those_of_files_and_generators():
+    assert sorted(datasets.__all__) == sorted((*SHIPPED, *GENERATED))
+
+
 def test_each_call_returns_its_own_copy():
     flow = datasets.nile()
     flow.iloc[0] = -1.0
@@ -125,7 +131,7 @@ def test_every_file_has_a_licence_note_and_a_function():
     folder = resources.files("statespace.datasets")
     files = {entry.name for entry in folder.iterdir() if entry.name.endswith(".csv")}
     notes = (folder / "LICENCES.md").read_text(encoding="utf-8")
-    assert files == {f"{name}.csv" for name in datasets.__all__}
+    assert files == {f"{name}.csv" for name in SHIPPED}
     assert [file for file in sorted(files) if f"| `{file}` |" not in notes] == []
 
 

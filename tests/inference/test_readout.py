@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import multivariate_normal
 
@@ -408,3 +409,11 @@ def test_squares_and_frozen_recursions():
     frozen = EchoState(Frozen(cell), 1.0, 0.1)
     assert list(parameters(frozen)) == ["ridge", "noise_scale"]
     assert ss.log_likelihood(frozen, y) == pytest.approx(ss.log_likelihood(EchoState(cell, 1.0, 0.1), y), abs=1e-10)
+
+
+def test_backtest_of_a_network_that_feeds_back():
+    model = EchoState(Reservoir(1, CycleCoupling(6), key=0))
+    y = pd.Series(wave(40), name="y")
+    table = ss.backtest(model, y, horizon=2, origins=[30, 36], key=jax.random.key(0), num_samples=50, progress=False)
+    assert list(table.index) == [1, 2]
+    assert (table["rmse"] < table["naive_rmse"]).all()
