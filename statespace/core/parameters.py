@@ -286,6 +286,20 @@ def unknown(model: Any) -> list[str]:
     return [path for path, found in parameters(model).items() if found.value is None]
 
 
+def require_known(module: Any, what: str) -> None:
+    """Raise a ValueError that names the parameters without a value, if there are some.
+
+    Args:
+        module: A model, cell or layer.
+        what: What to call it: `"the cell"`.
+    """
+    if missing := unknown(module):
+        raise ValueError(
+            f"{what} has no value for {', '.join(missing)}: give values, learn them, or make it with key= where it "
+            "takes one"
+        )
+
+
 def batch_shape(model: Any) -> tuple[int, ...]:
     """The joint batch shape of the model's parameter values."""
     return jnp.broadcast_shapes(*(found.batch_shape for found in parameters(model).values()))

@@ -73,7 +73,7 @@ def test_what_is_not_linear_is_refused(tanh_cell):
         ss.convert(tanh_cell, ss.DiscreteSSM)
     with pytest.raises(ValueError, match="GRU is not linear"):
         ss.convert(GRU(2, 3, key=jax.random.key(0)), ss.DiscreteSSM)
-    with pytest.raises(ValueError, match="unknown: make the cell with key="):
+    with pytest.raises(ValueError, match="the cell has no value for .*: give values"):
         ss.convert(Elman(2, 3, activation="identity"), ss.DiscreteSSM)
 
 

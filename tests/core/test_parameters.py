@@ -19,6 +19,7 @@ from statespace.core.parameters import (
     parameters,
     params,
     replace,
+    require_known,
     unconstrain,
     unknown,
     with_fields,
@@ -76,6 +77,9 @@ def test_unknown():
     given = ("trend.slope_scale", "seasonal12.scale", "cycle.period", "noise.scale")
     expected = [path for path in PATHS if path not in given]
     assert unknown(model()) == expected
+    with pytest.raises(ValueError, match=rf"the model has no value for {', '.join(expected)}: give values"):
+        require_known(model(), "the model")
+    require_known(replace(model(), dict.fromkeys(expected, 1.0)), "the model")
 
 
 def test_a_scale_of_zero_is_off():

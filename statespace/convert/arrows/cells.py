@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ...core.parameters import unknown, with_fields
+from ...core.parameters import require_known, with_fields
 from ...core.real_vector import from_real_vector, real_vector
 from ...models.recurrent import Elman
 from ...models.recursion import AbstractRecursion
@@ -28,7 +28,7 @@ def elman_to_discrete(cell: Elman) -> Conversion:
     Raises:
         ValueError: If the activation is another, or weights are unknown.
     """
-    require_known(cell)
+    require_known(cell, "the cell")
     if cell.activation != "identity":
         raise ValueError(
             f"the cell's activation is {cell.activation!r}: only with the identity is it linear; linearise it with "
@@ -91,7 +91,7 @@ def recursion_to_discrete(recursion: AbstractRecursion, *, dt: float | None = No
     Raises:
         ValueError: If the recursion is not linear (seen at points drawn at random), or does not depend on a given dt.
     """
-    require_known(recursion)
+    require_known(recursion, "the recursion")
     if dt is not None and not recursion.reads_dt:
         raise ValueError(f"{type(recursion).__name__} does not depend on the time between steps: leave dt= out")
     start = recursion.start()
@@ -127,12 +127,6 @@ def recursion_to_discrete(recursion: AbstractRecursion, *, dt: float | None = No
     return Conversion(value, notes=("found linear at four points drawn at random",))
 
 
-def require_known(recursion: AbstractRecursion) -> None:
-    """Raise a ValueError that names weights without a value."""
-    if missing := unknown(recursion):
-        raise ValueError(f"{', '.join(missing)} are unknown: make the cell with key=, or give them values")
-
-
 @arrow(AbstractRecursion, UnrolledWindow)
 def recursion_to_window(
     recursion: AbstractRecursion,
@@ -164,7 +158,7 @@ def recursion_to_window(
 
     Reference: Miller and Hardt (2019), "Stable recurrent models", ICLR, lemma 1.
     """
-    require_known(recursion)
+    require_known(recursion, "the recursion")
     gains = _lipschitz(recursion)
     c = gains[0] if contraction is None else contraction
     g = gains[1] if input_gain is None else input_gain

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ...core.parameters import unknown
+from ...core.parameters import require_known
 from ...models.layers import S4, S4D, S5
 from ...models.layers.diagonal import AbstractDiagonal
 from ...models.layers.layer import as_complex
@@ -24,7 +24,7 @@ def diagonal_to_discrete(layer: AbstractDiagonal) -> Conversion:
     Raises:
         ValueError: If a weight is unknown.
     """
-    _check_known(layer)
+    require_known(layer, "the layer")
     factor, b, c, d = layer.modal_matrices()
     return Conversion(DiscreteSSM(_rotations(factor), _stack(b), _read(c), d, dt=1.0, state_names=_names(factor)))
 
@@ -36,7 +36,7 @@ def s4_to_discrete(layer: S4) -> Conversion:
     Raises:
         ValueError: If a weight is unknown.
     """
-    _check_known(layer)
+    require_known(layer, "the layer")
     a, b = layer.dense()
     return Conversion(DiscreteSSM(_diagonal(a), _columns(b), _s4_read(layer), jnp.diag(layer.D), dt=1.0))
 
@@ -49,7 +49,7 @@ def diagonal_to_continuous(layer: Any) -> Conversion:
     Raises:
         ValueError: If a weight is unknown.
     """
-    _check_known(layer)
+    require_known(layer, "the layer")
     rates = jnp.broadcast_to(layer.mode_steps(), layer.modes_shape).reshape(-1)
     _, _, c, d = layer.modal_matrices()
     into = as_complex(layer.B) if isinstance(layer, S5) else jnp.repeat(jnp.eye(layer.channels), layer.modes, axis=0)
@@ -66,7 +66,7 @@ def s4_to_continuous(layer: S4) -> Conversion:
     Raises:
         ValueError: If a weight is unknown.
     """
-    _check_known(layer)
+    require_known(layer, "the layer")
 
     def one(eigenvalues: Array, p: Array, rate: Array) -> Array:
         def drift(z: Array) -> Array:  # of the pairs: the part of P^H z is counted twice, once for each of a pair
@@ -80,11 +80,6 @@ def s4_to_continuous(layer: S4) -> Conversion:
     a = jax.vmap(one)(layer.eigenvalues(), as_complex(layer.P), rates)
     b = rates[:, None] * as_real(as_complex(layer.B))
     return Conversion(ContinuousSSM(_diagonal(a), _columns(b), _s4_read(layer), jnp.diag(layer.D)))
-
-
-def _check_known(layer: Any) -> None:
-    if missing := unknown(layer):
-        raise ValueError(f"{', '.join(missing)} have no value yet: make the layer with a key, or learn it")
 
 
 def _rotations(factors: Array) -> Array:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ...core.linalg import psd_factor
+from ...core.parameters import require_known
 from ...core.real_vector import from_real_vector, real_vector
 from ...core.riccati import lyapunov
 from ...models.base import noise_matrix
@@ -23,7 +24,6 @@ from ...models.recursion import AbstractRecursion
 from ..conversion import Conversion
 from ..forms.innovations import spectral_radius
 from ..registry import arrow
-from .cells import require_known
 
 _ROUNDS = 100
 
@@ -89,7 +89,7 @@ def linearise_recursion(
         >>> found.value.transition_matrix.shape
         (6, 2, 2)
     """
-    require_known(recursion)
+    require_known(recursion, "the recursion")
     if about not in ("path", "fixed_point"):
         raise ValueError(f'about is "path" or "fixed_point", got {about!r}')
     if dt is not None and not recursion.reads_dt:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array
 
 from ...core.linalg import semidefinite_factor, symmetrise
-from ...core.parameters import is_traced, unknown
+from ...core.parameters import is_traced, require_known
 from ...core.step import Step, make_steps
 from ...models.base import AbstractLinearGaussian, noise_matrix
 from ...models.linear import LinearGaussian
@@ -41,8 +41,7 @@ def model_to_discrete(
     Raises:
         ValueError: If a parameter is unknown, or matrices vary and no steps are given.
     """
-    if missing := unknown(model):
-        raise ValueError(f"{', '.join(missing)} have no value yet: fit the model, or give them")
+    require_known(model, "the model")
     if model.reads_previous:
         raise ValueError("the model reads the observation before, which a discrete form has no place for")
     if steps is not None and dt is not None:

@@ -304,5 +304,5 @@ def test_a_layer_is_a_continuous_system(kind):
 
 
 def test_an_unknown_layer_has_no_form():
-    with pytest.raises(ValueError, match="have no value yet"):
+    with pytest.raises(ValueError, match="the layer has no value for"):
         ss.convert(LRU(2, 3), ss.DiscreteSSM)
