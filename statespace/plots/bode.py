@@ -22,12 +22,15 @@ def bode(models: Any, *, frequencies: Any = None, axes: Any = None) -> np.ndarra
 
     Raises:
         TypeError: If a model has no frequency response.
-        ValueError: If models differ in series or inputs, or have no inputs.
+        ValueError: If models differ in series or inputs, have no inputs, or are frequency responses already and
+            frequencies are given.
 
     Example:
         >>> axes = ss.plots.bode(ss.convert(spring, ss.DiscreteSSM, dt=0.1).value)  # doctest: +SKIP
     """
     given = systems.by_name(models)
+    if frequencies is not None and any(isinstance(model, FrequencyResponse) for model in given.values()):
+        raise ValueError("a FrequencyResponse has frequencies of its own: leave frequencies= out, or pass the model")
     grids = {name: _grid(model) if frequencies is None else np.asarray(frequencies) for name, model in given.items()}
     found = {n: systems.in_form(model, FrequencyResponse, frequencies=grids[n]) for n, model in given.items()}
     shapes = {f.gain.shape[1:] for f in found.values()}

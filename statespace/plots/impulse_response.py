@@ -13,7 +13,7 @@ def impulse_response(models: Any, *, length: int = 40, noise: bool = False, axes
 
     Args:
         models: A form, a model, a layer, or several by name (a full model and a reduced one, say).
-        length: Number of stamps.
+        length: Number of stamps; of an `ImpulseResponse` at most those that it has.
         noise: Whether to draw the effects of unit white noises, rather than of inputs.
         axes: Where to draw, one Axes for each series and input; a new figure when left out.
 
@@ -35,13 +35,12 @@ def impulse_response(models: Any, *, length: int = 40, noise: bool = False, axes
     if columns == 0:
         raise ValueError("the model has no inputs: draw the effects of its noises, noise=True")
     panels = style.panels(rows, columns, axes, (4.2, 2.5), sharex=True)
-    for name, kernel, look in systems.strokes(found):
+    for _, kernel, look in systems.strokes(found):
         taps = np.asarray(kernel.noise if noise else kernel.kernel, float)[:length]
         for (row, column), ax in np.ndenumerate(panels):
             _stems(ax, taps[:, row, column], look, many=len(found) > 1)
             driver = f"noise {column}" if noise else kernel.input_names[column]
             style.title(ax, f"{kernel.series_names[row]} after {driver}")
-        del name
     for ax in panels[-1]:
         ax.set_xlabel("stamps after the impulse", fontsize=style.PROSE)
     style.legend(panels[0, 0], loc="best")

@@ -39,6 +39,10 @@ def test_gain_and_phase():
     np.testing.assert_allclose(gain.lines[0].get_ydata(), 20 * np.log10(np.abs(expected)), atol=1e-9)
     np.testing.assert_allclose(phase.lines[0].get_ydata(), np.degrees(np.unwrap(np.angle(expected))), atol=1e-9)
     assert phase.get_xlabel() == "frequency, radians per stamp"
+    response = ss.convert(DRIVEN, ss.FrequencyResponse, frequencies=frequencies).value
+    np.testing.assert_allclose(plots.bode(response)[0, 0].lines[0].get_xdata(), frequencies)
+    with pytest.raises(ValueError, match="has frequencies of its own"):
+        plots.bode(response, frequencies=frequencies)
 
 
 def test_poles_and_zeros():
