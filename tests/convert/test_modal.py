@@ -12,6 +12,8 @@ from statespace.convert.arrows.dplr import discretise_dplr
 from statespace.convert.arrows.modal import blocks_of, discretise_modes
 from statespace.convert.arrows.similarity import in_basis
 from statespace.convert.forms import DPLR, Modal
+from statespace.core import diagonal
+from statespace.core.discretise import RULES
 from statespace.core.hippo import hippo
 
 LENGTH = 5
@@ -159,10 +161,15 @@ def test_modes_are_discretised_one_by_one(rule, timing):
     dense = ss.convert(model, ss.DiscreteSSM, dt=0.3, rule=rule, timing=timing)
     assert ours.exact == dense.exact == (rule == "zoh")
     same_law(dense.value, ours.value.system)
-    with pytest.raises(ValueError, match="modes are discretised by one of"):
-        discretise_modes(modes, dt=0.3, rule="tustin")
     with pytest.raises(TypeError, match="DiscreteSSM, not of a ContinuousSSM"):
         discretise_modes(ours.value, dt=0.3)
+
+
+@pytest.mark.parametrize("rule", sorted({*RULES, *diagonal.RULES} - {"zoh", "s4_bilinear"}))
+def test_modes_refuse_every_other_rule(rule):
+    modes = ss.convert(random_continuous(np.random.default_rng(5)), Modal).value
+    with pytest.raises(ValueError, match=f"modes are discretised by .*, got '{rule}'"):
+        ss.convert(modes, Modal, dt=0.3, rule=rule)
 
 
 @pytest.mark.parametrize(("measure", "rank", "size"), [("legs", 1, 64), ("legt", 2, 6), ("fout", 1, 6)])

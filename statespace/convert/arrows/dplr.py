@@ -1,7 +1,7 @@
 """A normal matrix but for a low rank: found in a dense matrix, stepped by Woodbury's identity, and back."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +11,7 @@ from ...core.kernels import dplr_step
 from ..conversion import Conversion
 from ..forms.arrays import on_host
 from ..forms.continuous import ContinuousSSM
-from ..forms.discrete import DiscreteSSM
+from ..forms.discrete import DiscreteSSM, Timing
 from ..forms.dplr import DPLR, dense_of, low_rank_of
 from ..registry import arrow
 from .discretise import at_stamps
@@ -89,7 +89,9 @@ def dplr_to_discrete(form: DPLR) -> Conversion:
 
 
 @arrow(DPLR, DPLR, chained=False)
-def discretise_dplr(form: DPLR, *, dt: float, rule: str = "s4_bilinear", timing: Any = "current") -> Conversion:
+def discretise_dplr(
+    form: DPLR, *, dt: float, rule: Literal["s4_bilinear"] = "s4_bilinear", timing: Timing = "current"
+) -> Conversion:
     """The form in continuous time at stamps, which is of the same form.
 
     By Woodbury's identity (I - a M)^-1 of M = N - p q' is D - a D p (I + a q' D p)^-1 q' D with D = (I - a N)^-1 and

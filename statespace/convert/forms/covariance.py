@@ -1,7 +1,7 @@
 """Stationary covariance functions of continuous time."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -31,6 +31,8 @@ class CovarianceFunction(eqx.Module):
         >>> round(CovarianceFunction([[-0.5]], [[2.0]], [[1.0]])(2.0).item(), 6)
         0.735759
     """
+
+    domain_of_time: ClassVar[str] = "continuous"
 
     A: Float[Array, "state state"]
     P: Float[Array, "state state"]
@@ -75,6 +77,8 @@ class Matern(eqx.Module):
     Reference: Rasmussen and Williams (2006), "Gaussian Processes for Machine Learning", equations 4.14 and 4.16.
     """
 
+    domain_of_time: ClassVar[str] = "continuous"
+
     length_scale: Float[Array, ""]
     scale: Float[Array, ""]
     nu: float = eqx.field(static=True)
@@ -117,6 +121,8 @@ class OrnsteinUhlenbeck(eqx.Module):
         >>> round(OrnsteinUhlenbeck(0.5, 3.0)(2.0).item(), 6)
         3.310915
     """
+
+    domain_of_time: ClassVar[str] = "continuous"
 
     rate: Float[Array, ""]
     scale: Float[Array, ""]

@@ -1,5 +1,7 @@
 """The linear model as the Hankel matrix of its kernel: from past inputs to future outputs."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -25,6 +27,8 @@ class Hankel(eqx.Module):
         >>> Hankel(response, 2).matrix.tolist()
         [[1.0, 0.5], [0.5, 0.25]]
     """
+
+    domain_of_time: ClassVar[str] = "discrete"
 
     response: ImpulseResponse
     rows: int = eqx.field(static=True)

@@ -1,6 +1,6 @@
 """The linear model as its kernel: what inputs, noises and the first state add to the outputs, stamp by stamp."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -40,6 +40,8 @@ class ImpulseResponse(eqx.Module):
         >>> ImpulseResponse(jnp.array([1.0, 0.5]).reshape(2, 1, 1)).outputs(jnp.ones((2, 1))).round(6).ravel().tolist()
         [1.0, 1.5]
     """
+
+    domain_of_time: ClassVar[str] = "discrete"
 
     kernel: Float[Array, "taps series inputs"]
     noise: Float[Array, "taps series noises"]

@@ -1,5 +1,7 @@
 """A recursion that has forgotten all but its last inputs: a non-linear filter of finite impulse response."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
@@ -29,6 +31,8 @@ class UnrolledWindow(AbstractRecursion):
         >>> UnrolledWindow(cell, 3).scan(jnp.ones((5, 1)))[0].shape
         (5, 2)
     """
+
+    domain_of_time: ClassVar[str] = "discrete"
 
     recursion: AbstractRecursion
     window: int = eqx.field(static=True)
