@@ -7,10 +7,10 @@ import scipy.linalg
 from convert.joint_law import joint_of_form, random_cov, random_stable
 
 import statespace as ss
-from statespace.convert.drivers import noise_columns
 from statespace.convert.forms import Balanced
-from statespace.convert.gramians import balancing, gramian_factor
-from statespace.convert.norms import hinf_distance, hinf_norm
+from statespace.convert.numerics.drivers import noise_columns
+from statespace.convert.numerics.gramians import balancing, gramian_factor
+from statespace.convert.numerics.norms import hinf_distance, hinf_norm
 
 
 def random_discrete(rng, n=12, timing="current", radius=0.9, noisy=False):

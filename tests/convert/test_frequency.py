@@ -9,7 +9,7 @@ from convert.joint_law import random_cov, random_stable
 
 import statespace as ss
 from statespace.convert.forms import FrequencyResponse, ImpulseResponse, Modal
-from statespace.convert.norms import h2_norm, hinf_distance, hinf_norm
+from statespace.convert.numerics.norms import h2_norm, hinf_distance, hinf_norm
 from statespace.core.hippo import hippo
 
 W = np.linspace(0.05, 3.0, 40)

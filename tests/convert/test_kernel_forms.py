@@ -11,9 +11,9 @@ from convert.joint_law import joint_of_form, random_cov, random_stable
 import statespace as ss
 from statespace.convert.arrows.kernel import discrete_to_kernel
 from statespace.convert.arrows.realisation import kernel_to_discrete
-from statespace.convert.arrows.truncation import kernel_tail
 from statespace.convert.forms import DPLR, Hankel, ImpulseResponse, Modal
-from statespace.convert.hankel_products import leading_singular
+from statespace.convert.numerics.hankel_products import leading_singular
+from statespace.convert.numerics.truncation import kernel_tail
 from statespace.core.hippo import hippo
 
 LENGTH = 7

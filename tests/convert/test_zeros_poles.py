@@ -7,8 +7,8 @@ import scipy.signal
 from convert.joint_law import joint_of_form
 
 import statespace as ss
-from statespace.convert.arrows.transmission_zeros import transmission_zeros
 from statespace.convert.forms import ARMA, VARMA, InnovationsSSM, Matern, SecondOrderSections, ZerosPoles
+from statespace.convert.numerics.transmission_zeros import transmission_zeros
 
 CIRCLE = np.exp(1j * np.linspace(0.01, 3.1, 60))
 AXIS = 1j * np.logspace(-2, 3, 60)

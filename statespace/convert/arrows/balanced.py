@@ -8,12 +8,12 @@ import numpy as np
 import scipy.linalg
 
 from ..conversion import Conversion
-from ..drivers import law_columns, noise_columns
 from ..forms.arrays import on_host
 from ..forms.balanced import Balanced
 from ..forms.continuous import ContinuousSSM
 from ..forms.discrete import DiscreteSSM
-from ..gramians import balancing, cayley
+from ..numerics.drivers import law_columns, noise_columns
+from ..numerics.gramians import balancing, cayley
 from ..registry import arrow
 
 _EDGE = 1e-9  # a part this near to the circle, or the axis, is taken for one that is not stable

@@ -11,10 +11,10 @@ from ...core.parameters import require_known, with_fields
 from ...core.real_vector import from_real_vector, real_vector
 from ...models.recurrent import Elman
 from ...models.recursion import AbstractRecursion
-from ..blocks import is_zero
 from ..conversion import Conversion
 from ..forms.discrete import DiscreteSSM
 from ..forms.window import UnrolledWindow
+from ..numerics.blocks import is_zero
 from ..registry import arrow
 from .models import CONSTANT
 from .timing import retime

@@ -16,11 +16,11 @@ from jaxtyping import Array
 from ...core.linalg import symmetrise
 from ...core.parameters import is_traced
 from ...core.riccati import lyapunov
-from ..blocks import is_zero
 from ..conversion import Conversion
 from ..forms.arrays import on_host
 from ..forms.continuous import ContinuousSSM
 from ..forms.covariance import CovarianceFunction, Matern, OrnsteinUhlenbeck
+from ..numerics.blocks import is_zero
 from ..registry import arrow
 from .varma import lossy
 

@@ -10,11 +10,11 @@ from jaxtyping import Array
 
 from ...core.discretise import HELD, Discretised, Rule, discretise, weight_of
 from ...core.parameters import is_traced
-from ..blocks import later
 from ..conversion import Conversion
 from ..forms.arrays import floating
 from ..forms.continuous import ContinuousSSM
 from ..forms.discrete import DiscreteSSM, Start, Timing
+from ..numerics.blocks import later
 from ..registry import arrow
 from .timing import retime
 

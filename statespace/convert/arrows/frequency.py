@@ -8,12 +8,12 @@ import scipy.linalg
 from jaxtyping import Array
 
 from ..conversion import Conversion
-from ..drivers import noise_columns
 from ..forms.arrays import floating, on_host
 from ..forms.continuous import ContinuousSSM
 from ..forms.discrete import DiscreteSSM
 from ..forms.frequency import FrequencyResponse
 from ..forms.modal import Modal
+from ..numerics.drivers import noise_columns
 from ..registry import arrow
 
 _LOST = "the law of the first state is not part of a frequency response"

@@ -17,13 +17,13 @@ from jaxtyping import Array
 from ...core.linalg import symmetrise
 from ...core.parameters import is_traced
 from ...core.riccati import kalman_gain, riccati
-from ..blocks import is_zero
 from ..conversion import Conversion
 from ..forms.arrays import on_host
 from ..forms.discrete import DiscreteSSM
 from ..forms.innovations import InnovationsSSM
+from ..numerics.blocks import is_zero
+from ..numerics.limit import by_pencil, from_known_state
 from ..registry import arrow
-from .limit import by_pencil, from_known_state
 from .timing import retime
 
 _REGULAR = 1e10  # condition of a covariance above which its inverse is not relied on

@@ -9,16 +9,16 @@ from jaxtyping import Array
 from ...core.kernels import dplr_kernel, krylov, vandermonde
 from ...core.parameters import is_traced
 from ..conversion import Conversion
-from ..drivers import noise_columns
 from ..forms.arrays import on_host
 from ..forms.discrete import DiscreteSSM
 from ..forms.dplr import DPLR, low_rank_of
 from ..forms.kernel import ImpulseResponse
 from ..forms.modal import Modal
+from ..numerics.drivers import noise_columns
+from ..numerics.truncation import kernel_tail, taps_for
 from ..registry import arrow
 from .dplr import discrete_to_dplr
 from .modal import discrete_to_modal
-from .truncation import kernel_tail, taps_for
 
 Method = Literal["krylov", "vandermonde", "cauchy"]
 

@@ -1,14 +1,12 @@
 """Structured layers as state-space models: complex modes as pairs of a real and an imaginary part."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from ...core.parameters import require_known
-from ...models.layers import S4, S4D, S5
-from ...models.layers.diagonal import AbstractDiagonal
+from ...models.layers import S4
+from ...models.layers.diagonal import AbstractContinuous, AbstractDiagonal
 from ...models.layers.layer import as_complex
 from ...models.layers.s4 import as_real
 from ..conversion import Conversion
@@ -41,22 +39,17 @@ def s4_to_discrete(layer: S4) -> Conversion:
     return Conversion(DiscreteSSM(_diagonal(a), _columns(b), _s4_read(layer), jnp.diag(layer.D), dt=1.0))
 
 
-@arrow(S4D, ContinuousSSM)
-@arrow(S5, ContinuousSSM)
-def diagonal_to_continuous(layer: Any) -> Conversion:
+@arrow(AbstractContinuous, ContinuousSSM)
+def diagonal_to_continuous(layer: AbstractContinuous) -> Conversion:
     """An S4D or S5 layer before its discretisation; the unit of time is a step of length 1.
 
     Raises:
         ValueError: If a weight is unknown.
     """
     require_known(layer, "the layer")
-    rates = jnp.broadcast_to(layer.mode_steps(), layer.modes_shape).reshape(-1)
-    _, _, c, d = layer.modal_matrices()
-    into = as_complex(layer.B) if isinstance(layer, S5) else jnp.repeat(jnp.eye(layer.channels), layer.modes, axis=0)
-    eigenvalues = layer.eigenvalues().reshape(-1)
-    b = rates[:, None] * into
-    names = _names(eigenvalues)
-    return Conversion(ContinuousSSM(_rotations(rates * eigenvalues), _stack(b), _read(c), d, state_names=names))
+    eigenvalues, b, c, d = layer.continuous_matrices()
+    parts = _rotations(eigenvalues), _stack(b), _read(c), d
+    return Conversion(ContinuousSSM(*parts, state_names=_names(eigenvalues)))
 
 
 @arrow(S4, ContinuousSSM)

@@ -15,11 +15,11 @@ from jaxtyping import Array, Float
 
 from ...core.linalg import psd_factor
 from ...core.parameters import require_known
-from ...core.real_vector import from_real_vector, real_vector
 from ...core.riccati import lyapunov
 from ...models.base import noise_matrix
 from ...models.linear import LinearGaussian
 from ...models.recurrent import AbstractCell
+from ...models.recurrent.ravelled import as_cell
 from ...models.recursion import AbstractRecursion
 from ..conversion import Conversion
 from ..forms.innovations import spectral_radius
@@ -94,7 +94,7 @@ def linearise_recursion(
         raise ValueError(f'about is "path" or "fixed_point", got {about!r}')
     if dt is not None and not recursion.reads_dt:
         raise ValueError(f"{type(recursion).__name__} does not depend on the time between steps: leave dt= out")
-    system = _cell(recursion) if isinstance(recursion, AbstractCell) else _with_output(recursion)
+    system = _system(as_cell(recursion))
     noise = _factor(state_scale, system.noisy, "state_scale")
     noise = jnp.pad(noise, ((0, len(system.start) - system.noisy), (0, 0)))
     sizes = (recursion.input_size,) if about == "fixed_point" else (None, recursion.input_size)
@@ -108,27 +108,13 @@ def linearise_recursion(
     return _at_fixed_point(system, u, dt, noise, series_scale, initial_scale)
 
 
-def _cell(cell: AbstractCell) -> _System:
-    """A cell: the output is a function of the state."""
+def _system(cell: AbstractCell) -> _System:
+    """The functions of a cell, whose output is one of the state."""
 
     def step(state: Array, u: Array, dt: Any) -> Array:
         return cell.step(state, u, dt)[0]
 
-    return _System(step, cell.output, cell.start(), cell.state_names, cell.state_size)
-
-
-def _with_output(recursion: AbstractRecursion) -> _System:
-    """Another recursion: its output is one more part of the state."""
-    start = recursion.start()
-    back, first = from_real_vector(start), real_vector(start)
-    n, p = len(first), recursion.output_size
-
-    def step(both: Array, u: Array, dt: Any) -> Array:
-        state, output = recursion.step(back(both[:n]), u, dt)
-        return jnp.concatenate([real_vector(state), output])
-
-    names = (*(f"h{i}" for i in range(n)), *(f"output{i}" for i in range(p)))
-    return _System(step, lambda both: both[n:], jnp.concatenate([first, jnp.zeros(p, first.dtype)]), names, n)
+    return _System(step, cell.output, cell.start(), cell.state_names, cell.num_noises)
 
 
 def _factor(scale: Any, size: int, what: str) -> Float[Array, "size noise"]:

@@ -18,9 +18,9 @@ from ...core.parameters import is_traced, require_known
 from ...core.step import Step, make_steps
 from ...models.base import AbstractLinearGaussian, noise_matrix
 from ...models.linear import LinearGaussian
-from ..blocks import block, is_zero, later, transposed
 from ..conversion import Conversion
 from ..forms.discrete import DiscreteSSM
+from ..numerics.blocks import block, is_zero, later, transposed
 from ..registry import arrow
 
 CONSTANT = "constant"

@@ -17,11 +17,11 @@ from ...core.kernels import krylov
 from ...core.linalg import symmetrise
 from ...core.parameters import is_traced
 from ...core.riccati import lyapunov
-from ..blocks import is_zero
 from ..conversion import Conversion
 from ..forms.innovations import InnovationsSSM, spectral_radius
 from ..forms.predictor import ARInfinity, MAInfinity
 from ..forms.varma import VARMA
+from ..numerics.blocks import is_zero
 from ..registry import arrow
 
 _STEADY = "the start is taken as steady: the first state is its prediction, with the covariance of the long run"

@@ -11,7 +11,7 @@ from ..forms.arrays import on_host
 from ..forms.discrete import DiscreteSSM, fields_of
 from ..forms.hankel import Hankel
 from ..forms.kernel import ImpulseResponse
-from ..hankel_products import Singular, leading_singular
+from ..numerics.hankel_products import Singular, leading_singular
 from ..registry import arrow
 from .similarity import moved_law
 

@@ -14,8 +14,8 @@ from ..forms.continuous import ContinuousSSM
 from ..forms.discrete import DiscreteSSM
 from ..forms.sections import SecondOrderSections
 from ..forms.zeros_poles import ZerosPoles
+from ..numerics.cascade import sections_of
 from ..registry import arrow
-from .cascade import sections_of
 from .zeros_poles import continuous_to_zeros_poles, discrete_to_zeros_poles
 
 

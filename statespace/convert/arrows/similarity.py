@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ...core.parameters import is_traced
-from ..blocks import transposed
 from ..conversion import Conversion
 from ..forms.arrays import floating, on_host
 from ..forms.continuous import ContinuousSSM
 from ..forms.discrete import DiscreteSSM
+from ..numerics.blocks import transposed
 from ..registry import arrow
 
 Form = TypeVar("Form", DiscreteSSM, ContinuousSSM)

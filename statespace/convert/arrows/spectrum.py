@@ -21,7 +21,6 @@ from jaxtyping import Array
 from ...core.linalg import symmetrise
 from ...core.parameters import is_traced
 from ...core.riccati import kalman_gain, riccati
-from ..blocks import is_zero
 from ..conversion import Conversion
 from ..forms.arrays import on_host
 from ..forms.discrete import DiscreteSSM
@@ -29,8 +28,9 @@ from ..forms.innovations import InnovationsSSM, spectral_radius
 from ..forms.predictor import MAInfinity
 from ..forms.spectrum import Autocovariances, SpectralDensity
 from ..forms.varma import VARMA
+from ..numerics.blocks import is_zero
+from ..numerics.limit import from_known_state
 from ..registry import arrow
-from .limit import from_known_state
 from .predictor import kernel_tail
 from .timing import retime
 from .varma import as_stationary, stationary_cov, without_mean

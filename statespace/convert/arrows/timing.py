@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Array
 
 from ...core.parameters import is_traced
-from ..blocks import block, is_zero, later, transposed
 from ..conversion import Conversion
 from ..forms.arrays import on_host
 from ..forms.discrete import DiscreteSSM, Start, Timing
+from ..numerics.blocks import block, is_zero, later, transposed
 from ..registry import arrow
 
 

@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...core.linalg import symmetrise
-from ..blocks import is_zero
 from ..conversion import Conversion
 from ..forms.arma import ARMA
 from ..forms.arrays import on_host
@@ -21,10 +20,11 @@ from ..forms.continuous import ContinuousSSM
 from ..forms.discrete import DiscreteSSM
 from ..forms.innovations import InnovationsSSM
 from ..forms.zeros_poles import ZerosPoles
+from ..numerics.blocks import is_zero
+from ..numerics.cascade import cascade
+from ..numerics.minimal import minimal
+from ..numerics.transmission_zeros import transmission_zeros
 from ..registry import arrow
-from .cascade import cascade
-from .minimal import minimal
-from .transmission_zeros import transmission_zeros
 from .varma import NO_MEAN, as_stationary, lossy, noise_part, reduction_notes, stationary_cov, without_mean
 
 

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..drivers import law_columns
+from ..numerics.drivers import law_columns
 from .arrays import counted
 from .kernel import ImpulseResponse
 

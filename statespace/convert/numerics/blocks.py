@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ..core.parameters import is_traced
+from ...core.parameters import is_traced
 
 
 def block(rows: list[list[Array]]) -> Array:

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.linalg
 
-from .forms.arrays import on_host
-from .forms.continuous import ContinuousSSM
-from .forms.discrete import DiscreteSSM
+from ..forms.arrays import on_host
+from ..forms.continuous import ContinuousSSM
+from ..forms.discrete import DiscreteSSM
 from .gramians import cayley, gramian_factor
 
 

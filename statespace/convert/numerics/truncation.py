@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ..gramians import gramian_factor
+from .gramians import gramian_factor
 
 
 class Tail(NamedTuple):

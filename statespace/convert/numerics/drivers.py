@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..core.linalg import semidefinite_factor, symmetrise
-from ..core.parameters import is_traced
+from ...core.linalg import semidefinite_factor, symmetrise
+from ...core.parameters import is_traced
 
 
 def factor(cov: Float[Array, "n n"]) -> Float[Array, "n rank"]:
