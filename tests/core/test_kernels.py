@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.signal
+from core.systems import half_of_pairs, looped
 
 from statespace.core.kernels import (
     convolve,
-    dplr_dense,
-    dplr_kernel,
-    dplr_step,
     initial_response,
     krylov,
     last_state,
@@ -26,15 +24,6 @@ def stable(rng, n, radius=0.95):
     return radius * a / np.max(np.abs(np.linalg.eigvals(a)))
 
 
-def looped(a, b, c, length):
-    """C A^k B, one power after another."""
-    out, x = [], b
-    for _ in range(length):
-        out.append(c @ x)
-        x = a @ x
-    return np.array(out).reshape(length, c.shape[0], b.shape[1])
-
-
 @pytest.fixture(scope="module")
 def system():
     rng = np.random.default_rng(0)
@@ -43,13 +32,7 @@ def system():
 
 @pytest.fixture(scope="module")
 def modes():
-    """Half of the conjugate pairs of a stable matrix with a low rank taken off, continuous in time."""
-    rng = np.random.default_rng(1)
-    n = 6
-    eigenvalues = -rng.uniform(0.1, 1.0, n) + 1j * rng.uniform(0.3, 9.0, n)
-    p, b = (rng.normal(size=(n, k)) + 1j * rng.normal(size=(n, k)) for k in (2, 2))
-    c = rng.normal(size=(3, n)) + 1j * rng.normal(size=(3, n))
-    return eigenvalues, 0.3 * p, b, c
+    return half_of_pairs()
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 64])
@@ -91,41 +74,6 @@ def test_memory_of_a_vandermonde_sum_is_far_below_modes_times_length():
     shapes = jax.ShapeDtypeStruct((n,), complex), jax.ShapeDtypeStruct((n,), complex)
     run = jax.jit(lambda a, w: vandermonde(a, w, length, conjugate=True)).lower(*shapes).compile()
     assert run.memory_analysis().temp_size_in_bytes < 16 * n * length / 4  # pyright: ignore
-
-
-@pytest.mark.parametrize("length", [1, 2, 7, 64])
-@pytest.mark.parametrize("dt", [None, 0.1])
-def test_cauchy_sums_give_the_dense_kernel(modes, length, dt):
-    eigenvalues, p, b, c = modes
-    if dt is None:
-        eigenvalues, p = np.exp(0.3 * eigenvalues), 0.3 * p
-    full = [np.concatenate([x, x.conj()]) for x in (eigenvalues, p, b)]
-    outer = np.concatenate([c, c.conj()], axis=1)
-    m, drive = np.diag(full[0]) - full[1] @ full[1].conj().T, full[2]
-    if dt is not None:
-        eye = np.eye(len(m))
-        m, drive = np.linalg.solve(eye - dt / 2 * m, eye + dt / 2 * m), np.linalg.solve(eye - dt / 2 * m, dt * drive)
-    assert np.max(np.abs(np.linalg.eigvals(m))) < 1.2
-    naive = looped(m, drive, outer, length)
-    scale = np.max(np.abs(naive))
-    halves = dplr_kernel(eigenvalues, p, p, b, c, length, dt=dt, conjugate=True)
-    assert not jnp.iscomplexobj(halves)
-    np.testing.assert_allclose(halves, naive.real, rtol=0, atol=1e-12 * scale)
-    whole = dplr_kernel(*(jnp.asarray(x) for x in (full[0], full[1], full[1], full[2])), outer, length, dt=dt)
-    np.testing.assert_allclose(whole, naive, rtol=0, atol=1e-12 * scale)
-
-
-def test_a_step_by_woodbury_is_the_dense_step(modes):
-    eigenvalues, p, b, _ = modes
-    rng = np.random.default_rng(2)
-    q = rng.normal(size=p.shape) + 1j * rng.normal(size=p.shape)
-    m, eye = np.diag(eigenvalues) - p @ q.conj().T, np.eye(6)
-    x, u = rng.normal(size=6) + 1j * rng.normal(size=6), rng.normal(size=2)
-    naive = np.linalg.solve(eye - 0.1 * m, (eye + 0.1 * m) @ x + 0.2 * b @ u)
-    np.testing.assert_allclose(dplr_step(eigenvalues, p, q, 0.2, x, b @ u), naive, rtol=0, atol=1e-13)
-    dense = dplr_dense(eigenvalues, p, q, 0.2)
-    np.testing.assert_allclose(dense @ x + np.linalg.solve(eye - 0.1 * m, 0.2 * b @ u), naive, rtol=0, atol=1e-13)
-    np.testing.assert_allclose(dplr_dense(eigenvalues, p, q), m, rtol=0, atol=1e-15)
 
 
 def test_convolution_and_first_state_are_the_recursion(system):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from ...core.kernels import dplr_step
+from ...core.dplr import dplr_step
 from ..conversion import Conversion
 from ..forms.arrays import on_host
 from ..forms.continuous import ContinuousSSM

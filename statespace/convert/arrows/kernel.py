@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ...core.kernels import dplr_kernel, krylov, vandermonde
+from ...core.dplr import dplr_kernel
+from ...core.kernels import krylov, vandermonde
 from ...core.parameters import is_traced
 from ..conversion import Conversion
 from ..forms.arrays import on_host

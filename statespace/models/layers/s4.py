@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Complex, Float
 
+from ...core.dplr import dplr_kernel
 from ...core.hippo import Measure, NormalPlusLowRank, normal_plus_low_rank
-from ...core.kernels import dplr_kernel, initial_response, krylov, matrix_power
+from ...core.kernels import initial_response, krylov, matrix_power
 from ...core.parameters import Unknown
 from ...core.recurrence import Method, linear_recurrence
 from ..recurrent.weights import check_choice, drawn, weight
