@@ -8,8 +8,8 @@ from convert.joint_law import joint_of_form, joint_of_model
 
 import statespace as ss
 from statespace.convert.arrows.cells import recursion_to_discrete
-from statespace.convert.arrows.models import CONSTANT
 from statespace.convert.forms import UnrolledWindow
+from statespace.convert.forms.discrete import CONSTANT
 from statespace.core.parameters import with_fields
 from statespace.models.recurrent import GRU, Elman
 from statespace.models.recursion import AbstractRecursion

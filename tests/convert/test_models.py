@@ -9,7 +9,7 @@ import pytest
 from convert.joint_law import joint_of_form, joint_of_model, random_cov, random_stable
 
 import statespace as ss
-from statespace.convert.arrows.models import CONSTANT
+from statespace.convert.forms.discrete import CONSTANT
 from statespace.core.step import make_steps
 
 LENGTH = 5

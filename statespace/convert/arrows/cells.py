@@ -12,11 +12,10 @@ from ...core.real_vector import from_real_vector, real_vector
 from ...models.recurrent import Elman
 from ...models.recursion import AbstractRecursion
 from ..conversion import Conversion
-from ..forms.discrete import DiscreteSSM
+from ..forms.discrete import CONSTANT, DiscreteSSM
 from ..forms.window import UnrolledWindow
 from ..numerics.blocks import is_zero
 from ..registry import arrow
-from .models import CONSTANT
 from .timing import retime
 from .varma import lossy
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from ...core.linalg import symmetrise
 from ...core.parameters import is_traced
 from ..conversion import Conversion
 from ..forms.arrays import on_host
@@ -65,7 +66,7 @@ def _same(ssm: DiscreteSSM) -> Conversion:
 def _to_previous(ssm: DiscreteSSM) -> Conversion:
     """s[k] = x[k-1], or s[k] = x[k] where only the law of x[0] is known."""
     if ssm.start == "at":
-        whole = _with_measurement_noise(ssm, jnp.zeros_like(ssm.S), ssm.S)
+        whole = with_independent_noises(ssm)
         shifted = _shifted(whole, back=False)
         return Conversion(
             whole.replaced(**shifted, timing="previous", lead=1),
@@ -136,21 +137,26 @@ def _augmented(ssm: DiscreteSSM) -> Conversion:
 
 def _from_lead(ssm: DiscreteSSM) -> Conversion:
     """The transition already takes the input of the stamp at which it ends: x[k] = s[k]."""
-    gain = jnp.zeros_like(ssm.S)
-    Q = ssm.Q
-    if not is_zero(ssm.S):  # w[k] shares what it shares with v[k], which is then in the state
-        gain = ssm.S @ jnp.linalg.pinv(ssm.R, hermitian=True)
-        Q = Q - gain @ transposed(ssm.S)
-    whole = _with_measurement_noise(ssm.replaced(Q=Q), gain, jnp.zeros_like(ssm.S))
+    whole = with_independent_noises(ssm)
     value = whole.replaced(**_shifted(whole, back=True), timing="current", start="at", lead=0)
     same = whole.A.shape == ssm.A.shape
     return Conversion(value, transform=_eye(ssm) if same else None, notes=_added(ssm, whole))
 
 
-def _with_measurement_noise(ssm: DiscreteSSM, gain: Array, shared: Array) -> DiscreteSSM:
-    """The states and the measurement noise v as one state: x' = A x + gain v + w, cov(w, v of the arrival) = shared."""
+def with_independent_noises(ssm: DiscreteSSM) -> DiscreteSSM:
+    """The same model with S = 0: where it is not, the measurement noise joins the state."""
     if is_zero(ssm.S):
         return ssm
+    if ssm.timing == "current":  # both noises arrive with x[k]
+        return _with_measurement_noise(ssm, jnp.zeros_like(ssm.S), ssm.S)
+    # w[k] is a part of v[k], which the state holds, and what is independent of it
+    gain = ssm.S @ jnp.linalg.pinv(ssm.R, hermitian=True)
+    rest = symmetrise(ssm.Q - gain @ transposed(ssm.S))
+    return _with_measurement_noise(ssm.replaced(Q=rest), gain, jnp.zeros_like(ssm.S))
+
+
+def _with_measurement_noise(ssm: DiscreteSSM, gain: Array, shared: Array) -> DiscreteSSM:
+    """The states and the measurement noise v as one state: x' = A x + gain v + w, cov(w, v of the arrival) = shared."""
     n, p, m = ssm.A.shape[-1], ssm.C.shape[-2], ssm.B.shape[-1]
     kind = ssm.A.dtype
     R = ssm.R[0] if ssm.R.ndim == 3 else ssm.R

@@ -19,14 +19,13 @@ from ...core.parameters import is_traced
 from ...core.riccati import lyapunov
 from ..conversion import Conversion
 from ..forms.arrays import on_host
-from ..forms.discrete import DiscreteSSM
+from ..forms.discrete import CONSTANT, DiscreteSSM
 from ..forms.innovations import InnovationsSSM, spectral_radius
 from ..forms.varma import VARMA
 from ..numerics.blocks import is_zero
 from ..numerics.minimal import Minimal, minimal
 from ..registry import arrow
 from .innovations import discrete_to_innovations
-from .models import CONSTANT
 
 Representation = Literal["harvey", "innovations"]
 

@@ -11,6 +11,7 @@ from .arrays import as_matrix, as_vector, common_type, counted, floating, names_
 
 Timing = Literal["current", "previous"]
 Start = Literal["before", "at"]
+CONSTANT = "constant"  # the name of the input that is one at every stamp: what it adds is an offset
 
 
 class DiscreteSSM(eqx.Module):

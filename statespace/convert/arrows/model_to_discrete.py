@@ -1,8 +1,6 @@
-"""Linear-Gaussian models and the discrete form.
+"""Linear-Gaussian models as the discrete form.
 
-A model's offsets become the column of an input that is one at every stamp, called `CONSTANT`; back again that input is
-an offset. What `LinearGaussian` has no place for (noises that are correlated, inputs that act a stamp later) joins the
-state, so that the law of the observations stays exactly the same.
+A model's offsets become the column of an input that is one at every stamp, called `CONSTANT`.
 """
 
 from typing import Any, NamedTuple
@@ -13,17 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ...core.linalg import semidefinite_factor, symmetrise
 from ...core.parameters import is_traced, require_known
 from ...core.step import Step, make_steps
 from ...models.base import AbstractLinearGaussian, noise_matrix
-from ...models.linear import LinearGaussian
 from ..conversion import Conversion
-from ..forms.discrete import DiscreteSSM
-from ..numerics.blocks import block, is_zero, later, transposed
+from ..forms.discrete import CONSTANT, DiscreteSSM
+from ..numerics.blocks import is_zero
 from ..registry import arrow
-
-CONSTANT = "constant"
 
 
 @arrow(AbstractLinearGaussian, DiscreteSSM)
@@ -116,9 +110,9 @@ def _by_inputs(model: AbstractLinearGaussian, step: Step) -> _Parts:
 def _check_constant(model: AbstractLinearGaussian, dt: float | None) -> tuple[str, ...]:
     """Raise if matrices depend on the stamp or the inputs, and say so if they depend on the time between stamps."""
     here = _parts(model, _probe(model, dt=dt))
-    later = _parts(model, _probe(model, index=2, dt=dt))
+    after = _parts(model, _probe(model, index=2, dt=dt))
     driven = _parts(model, _probe(model, dt=dt, inputs=np.linspace(0.5, 1.5, len(model.input_names))))
-    for what, there in (("position of the stamp", later), ("inputs", driven._replace(c=here.c, d=here.d))):
+    for what, there in (("position of the stamp", after), ("inputs", driven._replace(c=here.c, d=here.d))):
         if not _same(here, there):
             raise ValueError(
                 f"the matrices of {type(model).__name__} depend on the {what}: give the stamps for which the form is "
@@ -185,153 +179,3 @@ def _law_before(parts: _Parts, B: Array, driven: Array, mean: Array, cov: Array)
             "discrete form has no place for that"
         )
     return jnp.asarray(before), jnp.asarray(cov_before)
-
-
-class _Blocks(NamedTuple):
-    """A system whose noises are independent and whose inputs act at once, at each stamp."""
-
-    F: Array
-    Q: Array
-    H: Array
-    R: Array
-    B: Array
-    D: Array
-    mean: Array
-    cov: Array
-    first: Array
-    names: tuple[str, ...]
-    diffuse: tuple[bool, ...]
-
-
-@arrow(DiscreteSSM, LinearGaussian)
-def discrete_to_model(ssm: DiscreteSSM) -> Conversion:
-    """The discrete form as a model that can be filtered; what `LinearGaussian` has no place for joins the state.
-
-    - correlated noises: the measurement noise becomes part of the state;
-    - inputs that act a stamp later (`previous` timing): the inputs of the stamp before become part of it;
-    - an input called "constant": offsets.
-    """
-    size = ssm.A.shape[-1]
-    blocks = _current(ssm) if ssm.timing == "current" else _previous(ssm)
-    more = blocks.F.shape[-1] - size
-    notes = () if not more else (f"{more} states were added: {', '.join(blocks.names[size:])}",)
-    return Conversion(_linear_gaussian(ssm, blocks), transform=None if more else jnp.eye(size), notes=notes)
-
-
-def _linear_gaussian(ssm: DiscreteSSM, blocks: _Blocks) -> LinearGaussian:
-    names = ssm.input_names
-    fixed = [i for i, name in enumerate(names) if name == CONSTANT]
-    free = [i for i, name in enumerate(names) if name != CONSTANT]
-    driven = bool(free)
-    return LinearGaussian(
-        blocks.F,
-        _factor(blocks.Q),
-        blocks.H,
-        _factor(blocks.R),
-        blocks.mean + blocks.first[:, fixed].sum(axis=1),
-        _factor(blocks.cov),
-        transition_offset=blocks.B[..., fixed].sum(axis=-1) if fixed else None,
-        emission_offset=blocks.D[..., fixed].sum(axis=-1) if fixed else None,
-        transition_input=blocks.B[..., free] if driven else None,
-        emission_input=blocks.D[..., free] if driven else None,
-        initial_input=None if not driven or is_zero(blocks.first[:, free]) else blocks.first[:, free],
-        diffuse=blocks.diffuse,
-        state_names=blocks.names,
-        input_names=[names[i] for i in free],
-    )
-
-
-@jax.jit
-def _factor(cov: Array) -> Array:
-    """A factor of a covariance, or of one for each stamp."""
-    return semidefinite_factor(symmetrise(cov)) if cov.ndim == 2 else jax.vmap(_factor)(cov)
-
-
-def _current(ssm: DiscreteSSM) -> _Blocks:
-    """In `current` timing the measurement noise joins the state where it is correlated with the state's."""
-    none = jnp.zeros_like(_first(ssm.B))
-    if ssm.start == "at":
-        mean, cov, first, diffuse = ssm.mean, ssm.cov, none, ssm.diffuse
-        shared = jnp.zeros_like(_first(ssm.S))
-    else:
-        A, B, Q = _first(ssm.A), _first(ssm.B), _first(ssm.Q)
-        mean, cov, first, shared = A @ ssm.mean, A @ ssm.cov @ A.T + Q, B, _first(ssm.S)
-        cov, diffuse = _diffuse_after(A, cov, ssm)
-    plain = _Blocks(ssm.A, ssm.Q, ssm.C, ssm.R, ssm.B, ssm.D, mean, cov, first, ssm.state_names, diffuse)
-    return plain if is_zero(ssm.S) else _with_noise(plain, ssm, jnp.zeros_like(ssm.S), ssm.S, shared)
-
-
-def _previous(ssm: DiscreteSSM) -> _Blocks:
-    """In `previous` timing the noise and the inputs of a stamp act on the next: they wait in the state."""
-    A, B, Q, S = (later(x, back=True) for x in (ssm.A, ssm.B, ssm.Q, ssm.S))
-    none = jnp.zeros_like(_first(ssm.B))
-    at_once = B if ssm.lead else B * (np.array(ssm.input_names, dtype=object) == CONSTANT).astype(float)
-    blocks = _Blocks(A, Q, ssm.C, ssm.R, at_once, ssm.D, ssm.mean, ssm.cov, none, ssm.state_names, ssm.diffuse)
-    if not is_zero(ssm.S):
-        gain = S @ jnp.linalg.pinv(later(ssm.R, back=True), hermitian=True)  # w = gain v + what is independent of v
-        Q = symmetrise(Q - gain @ transposed(S))
-        blocks = _with_noise(blocks._replace(Q=Q), ssm, gain, jnp.zeros_like(S), jnp.zeros_like(_first(S)))
-    waiting = [i for i, name in enumerate(ssm.input_names) if name != CONSTANT]
-    if ssm.lead or is_zero(B[..., waiting]):
-        return blocks
-    return _with_inputs(blocks, B, waiting, ssm.input_names)
-
-
-def _with_noise(blocks: _Blocks, ssm: DiscreteSSM, gain: Array, shared: Array, at_first: Array) -> _Blocks:
-    """The system with its measurement noise v in the state: x = F x + gain v + w, cov(w, v) = shared."""
-    p = blocks.R.shape[-1]
-    F = block([[blocks.F, gain], [jnp.zeros((p, len(blocks.names))), jnp.zeros((p, p))]])
-    Q = block([[blocks.Q, shared], [transposed(shared), blocks.R]])
-    cov = block([[blocks.cov, at_first], [at_first.T, _first(blocks.R)]])
-    pad = jnp.zeros((p, blocks.first.shape[1]))
-    return blocks._replace(
-        F=F,
-        Q=Q,
-        H=block([[blocks.H, jnp.eye(p)]]),
-        R=jnp.zeros((p, p)),
-        B=block([[blocks.B], [pad]]),
-        mean=jnp.concatenate([blocks.mean, jnp.zeros(p)]),
-        cov=cov,
-        first=jnp.concatenate([blocks.first, pad]),
-        names=(*blocks.names, *(f"{name}_noise" for name in ssm.series_names)),
-        diffuse=(*blocks.diffuse, *(False,) * p),
-    )
-
-
-def _with_inputs(blocks: _Blocks, B: Array, waiting: list[int], inputs: tuple[str, ...]) -> _Blocks:
-    """The system with the inputs in the state: x = F x + B u[k-1] + w."""
-    n, m, kept = len(blocks.names), len(inputs), len(waiting)
-    rows = B.shape[-2]
-    B = block([[B[..., waiting]], [jnp.zeros((n - rows, kept))]])
-    store = jnp.eye(m)[jnp.array(waiting)]
-    return blocks._replace(
-        F=block([[blocks.F, B], [jnp.zeros((kept, n)), jnp.zeros((kept, kept))]]),
-        Q=block([[blocks.Q, jnp.zeros((n, kept))], [jnp.zeros((kept, n)), jnp.zeros((kept, kept))]]),
-        H=block([[blocks.H, jnp.zeros((blocks.H.shape[-2], kept))]]),
-        B=block([[blocks.B], [store]]),
-        mean=jnp.concatenate([blocks.mean, jnp.zeros(kept)]),
-        cov=block([[blocks.cov, jnp.zeros((n, kept))], [jnp.zeros((kept, n)), jnp.zeros((kept, kept))]]),
-        first=jnp.concatenate([blocks.first, store]),
-        names=(*blocks.names, *(f"{inputs[i]}_before" for i in waiting)),
-        diffuse=(*blocks.diffuse, *(False,) * kept),
-    )
-
-
-def _first(x: Array) -> Array:
-    """A matrix at the first stamp."""
-    return x[0] if x.ndim == 3 else x
-
-
-def _diffuse_after(A: Array, cov: Array, ssm: DiscreteSSM) -> tuple[Array, tuple[bool, ...]]:
-    """Which elements have no prior after a transition, and the covariance of the others."""
-    flags = np.asarray(ssm.diffuse)
-    if not flags.any():
-        return cov, ssm.diffuse
-    moved = np.asarray(A)[:, flags]
-    after = np.any(moved != 0, axis=1)
-    if after.sum() != flags.sum() or np.linalg.matrix_rank(moved) < flags.sum():
-        raise ValueError(
-            "the elements without a prior mix with others in the first transition: give the law of x[0], start='at'"
-        )
-    given = jnp.asarray(~after)
-    return jnp.where(given[:, None] & given[None], cov, 0.0), tuple(bool(flag) for flag in after)

@@ -1,0 +1,1 @@
+"""Numerical work behind the arrows: what registers nothing and knows no path."""
