@@ -7,13 +7,12 @@ Ratios above 1: ours is faster.
 """
 
 import sys
-import time
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _timing import REPEATS, best
+from _timing import best
 
 from statespace.models.recurrent import GRU, LSTM, Elman
 
@@ -73,17 +72,7 @@ def theirs(kind, width, u):
         layer.zero_grad()
         (layer(data)[0] ** 2).sum().backward()
 
-    return fastest(forward), fastest(backward)
-
-
-def fastest(function):
-    """The fastest call in milliseconds."""
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return 1e3 * min(times)
+    return best(forward)[1], best(backward)[1]
 
 
 def main():

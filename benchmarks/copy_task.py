@@ -22,7 +22,7 @@ SYMBOLS, COPIED, UNITS, BATCH = 8, 10, 96, 64
 WIDTH = SYMBOLS + 2  # symbols, blank, signal
 CELLS = {
     "orthogonal (Cayley)": lambda key: Orthogonal(WIDTH, UNITS, num_negative=UNITS // 2, key=key),
-    "orthogonal (Householder)": lambda key: Orthogonal(WIDTH, UNITS, matrix="householder", key=key),
+    "orthogonal (Householder)": lambda key: Orthogonal(WIDTH, UNITS, parametrisation="householder", key=key),
     "GRU": lambda key: GRU(WIDTH, UNITS, key=key),
     "LSTM": lambda key: LSTM(WIDTH, UNITS, key=key),
 }

@@ -21,14 +21,14 @@ from statespace.diagnostics import lyapunov_spectrum, memory_capacity, valid_pre
 from statespace.models.reservoir import CycleCoupling, EchoState, Reservoir, SparseCoupling
 
 TAU17 = {"spectral_radius": 0.9, "leak": 0.5, "input_scale": 1.0, "bias_scale": 0.2}
-RAW = {"level": 0.0, "spread": 1.0}  # data enter as they are
+RAW = {"level": 0.0, "unit": 1.0}  # data enter as they are
 
 
 @eqx.filter_jit
 def free_runs(model, weights, y, starts, length):
     """Free runs of the noise-free network, each from a stamp up to which it saw the data: (start, time, series)."""
     before = jnp.concatenate([model.first_previous[None], y[:-1]])
-    drive = (before - model.centre) / model.unit
+    drive = (before - model.centre) / model.feedback_unit
 
     def step(state, u):
         state, _ = model.recursion.step(state, u)
@@ -55,7 +55,7 @@ def input_driven(units, key, spectral_radius, leak, input_scale, bias_scale, rid
     """A network that hears an input only."""
     scales = {"spectral_radius": spectral_radius, "leak": leak, "input_scale": input_scale, "bias_scale": bias_scale}
     reservoir = Reservoir(1, SparseCoupling(units, key=key), **scales, key=1000 + key)
-    return EchoState(reservoir, ridge, 0.02, inputs=["u"], feedback=False, washout=washout)
+    return EchoState(reservoir, ridge, 0.02, input_names=["u"], feedback=False, washout=washout)
 
 
 def simulated(model, u, y, new):
@@ -98,7 +98,7 @@ def lorenz(key, units=500, train=5000, runs=20, length=800):
     reservoir = Reservoir(
         3, SparseCoupling(units, 6, key=key), spectral_radius=0.4, input_scale=0.5, bias_scale=0.5, key=1000 + key
     )
-    options = {"level": mean, "spread": sd, "num_series": 3, "squares": "even", "washout": 100}
+    options = {"level": mean, "unit": sd, "num_series": 3, "squares": "even", "washout": 100}
     model = EchoState(reservoir, 1e-10, 1e-4 * sd, direct=True, **options)
     weights = ss.filter(model, path).belief.mean
     starts = 199 + 50 * np.arange(runs)

@@ -4,11 +4,10 @@ The batched case is 32 series of 2000 steps through sparse reservoirs with ten l
 10 000 steps; reservoirpy is given the same matrices as sparse ones, and gives the same outputs.
 """
 
-import time
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+from _timing import best
 from reservoirpy.nodes import Reservoir as Peer
 from scipy.sparse import csr_matrix
 
@@ -16,17 +15,6 @@ import statespace  # noqa: F401  sets an option of XLA before its backend starts
 from statespace.models.reservoir import CycleCoupling, Reservoir, SparseCoupling
 
 BATCH, STEPS, DEGREE = 32, 2000, 10
-
-
-def fastest(function, repeats):
-    """The fastest of several calls, after one that compiles."""
-    function()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def line(name, ours, peer, target):
@@ -50,8 +38,8 @@ def compare(coupling, u, target, name, repeats):
         Win=0.5 * np.asarray(cell.input_weights),
     )
     run = jax.jit(jax.vmap(lambda x: cell.scan(x)[0]))
-    ours = fastest(lambda: jax.block_until_ready(run(u)), repeats)
-    theirs = fastest(lambda: [peer.run(np.asarray(x)) for x in u], max(1, repeats // 3))
+    ours = best(run, u, repeats=repeats)[1] / 1e3
+    theirs = best(lambda: [peer.run(np.asarray(x)) for x in u], repeats=max(1, repeats // 3))[1] / 1e3
     peer.reset()
     np.testing.assert_allclose(peer.run(np.asarray(u[0])), run(u)[0], atol=1e-9)
     line(name, ours, theirs, target)

@@ -15,7 +15,7 @@ from .kernels import krylov
 from .recurrence import linear_recurrence
 
 
-class Filtered(NamedTuple):
+class Driven(NamedTuple):
     """What a linear system makes of a series.
 
     Attributes:
@@ -36,7 +36,7 @@ def linear_filter(
     *,
     drift: Float[Array, " state"] | None = None,
     block: int = 64,
-) -> Filtered:
+) -> Driven:
     """The outputs of x[k+1] = a x[k] + b u[k] + drift, y[k] = c x[k], and the state after the last input.
 
     Args:
@@ -58,9 +58,9 @@ def linear_filter(
     whole = length - length % size if size else 0
     outputs, state = _in_blocks(a, b, c, u[:whole], x0, drift, size)
     if whole == length:
-        return Filtered(outputs, state)
+        return Driven(outputs, state)
     rest, last = _in_blocks(a, b, c, u[whole:], state, drift, length - whole)
-    return Filtered(jnp.concatenate([outputs, rest]), last)
+    return Driven(jnp.concatenate([outputs, rest]), last)
 
 
 def _in_blocks(

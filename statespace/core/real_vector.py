@@ -1,6 +1,7 @@
 """States that are trees of arrays, real or complex, as one vector of real numbers."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +45,27 @@ def from_real_vector(like: PyTree) -> Callable[[Float[Array, " n"]], PyTree]:
         return jax.tree.unflatten(structure, [_shaped(p, leaf) for p, leaf in zip(parts, leaves, strict=True)])
 
     return restored
+
+
+def on_real_vectors(step: Callable[..., tuple[PyTree, Any]], like: PyTree) -> Callable[..., tuple[Array, Any]]:
+    """A step (state, ...) -> (state, output) as one whose states are vectors.
+
+    Args:
+        step: The step; what follows the state is handed on.
+        like: A state, or its shapes and types.
+
+    Example:
+        >>> turn = on_real_vectors(lambda z, u: (1j * z + u, u), jnp.array([0.0j]))
+        >>> turn(jnp.array([1.0, 0.0]), 0.5)[0].tolist()
+        [0.5, 1.0]
+    """
+    back = from_real_vector(like)
+
+    def stepped(x: Array, *inputs: Any) -> tuple[Array, Any]:
+        after, output = step(back(x), *inputs)
+        return real_vector(after), output
+
+    return stepped
 
 
 def _is_complex(leaf: Array) -> bool:

@@ -56,8 +56,7 @@ def linear_recurrence(
     """
     a, b, x0 = _checked(a, b, x0, matrix)
     varying = a.ndim == b.ndim + matrix
-    if method == "auto":
-        method = "sequential" if jax.default_backend() == "cpu" else "associative"
+    method = resolved(method)
     if method not in _RUNS and method != "fft":
         raise ValueError(f'method is "sequential", "chunked", "associative", "fft" or "auto", got {method!r}')
     if method == "fft" and (varying or matrix or mask is not None):
@@ -85,6 +84,13 @@ def linear_recurrence(
         return x - (jnp.einsum("tij,tj->ti", factors, before) if matrix else factors * before)
 
     return lax.custom_linear_solve(system, b, solve, solve_transposed)
+
+
+def resolved(method: Method) -> Method:
+    """The algorithm that `"auto"` stands for here: sequential on a CPU, else associative; another is itself."""
+    if method != "auto":
+        return method
+    return "sequential" if jax.default_backend() == "cpu" else "associative"
 
 
 def _checked(a: Any, b: Any, x0: Any, matrix: bool) -> tuple[Array, Array, Array]:

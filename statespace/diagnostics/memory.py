@@ -8,6 +8,8 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.keys import as_key
+
 
 @dataclass(frozen=True, eq=False)
 class MemoryCapacity:
@@ -52,6 +54,7 @@ def memory_capacity(
 
     Raises:
         ValueError: If the recursion has several inputs, or numbers do not fit.
+        TypeError: If the key is none.
 
     Example:
         >>> import jax.numpy as jnp
@@ -71,8 +74,7 @@ def memory_capacity(
             f"delays is {delays}, washout {washout}, length {length}, held_out {held_out}: expected at least one "
             "delay, a washout no shorter than it, and two steps to learn from and to judge on"
         )
-    key = jax.random.key(key) if isinstance(key, int) else key
-    u = jax.random.uniform(key, (washout + length + held_out,), float, -amplitude, amplitude)
+    u = jax.random.uniform(as_key(key), (washout + length + held_out,), float, -amplitude, amplitude)
     outputs = np.asarray(_run(recursion, u[:, None]))[washout:]
     rows = np.column_stack([outputs, np.ones(len(outputs))])
     past = np.lib.stride_tricks.sliding_window_view(np.asarray(u), delays + 1)[washout - delays :, ::-1][:, 1:]

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from ..core.real_vector import from_real_vector, real_vector
+from ..core.real_vector import on_real_vectors
 
 
 def prepared(system: Any, state: Any, inputs: Any, length: int | None) -> tuple[PyTree, Array]:
@@ -39,7 +39,5 @@ def prepared(system: Any, state: Any, inputs: Any, length: int | None) -> tuple[
 
 def as_map(system: Any, state: PyTree) -> Callable[[Array, Array], Array]:
     """The step as a map of state vectors and inputs."""
-    back = from_real_vector(state)
-    if hasattr(system, "step"):
-        return lambda x, u: real_vector(system.step(back(x), u)[0])
-    return lambda x, u: real_vector(system(back(x)))
+    stepped = on_real_vectors(system.step if hasattr(system, "step") else lambda x, u: (system(x), u), state)
+    return lambda x, u: stepped(x, u)[0]

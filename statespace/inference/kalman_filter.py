@@ -245,7 +245,7 @@ def log_likelihood(
         y: Observations; values where the mask is False are never used.
         mask: Which elements are present.
         steps: The stamps.
-        diffuse_steps: Stamps of the diffuse phase (`diffuse_length`); the whole series when left out. If it
+        diffuse_steps: Stamps of the diffuse phase (`diffuse_phase`); the whole series when left out. If it
             is too short the result is NaN, never a wrong number.
         complete: Whether it is known that nothing is missing.
         form: How the covariance is carried; see `Kalman`.
@@ -314,13 +314,10 @@ def kalman_filter(
     return recursion, slots, KalmanRun(first, rest, last.as_matrices(), constant)
 
 
-def diffuse_length(model: AbstractLinearGaussian, mask: Any, steps: Step) -> int:
-    """How many stamps the diffuse phase needs, rounded up so that few lengths are ever compiled."""
-    return diffuse_phase(model, mask, steps)[0]
-
-
 def diffuse_phase(model: AbstractLinearGaussian, mask: Any, steps: Step) -> tuple[int, int]:
-    """How many stamps the diffuse phase needs, rounded up, and how many diffuse directions the data leave open.
+    """How many stamps the diffuse phase needs, and how many diffuse directions the data leave open.
+
+    The first is rounded up, so that few lengths are ever compiled.
 
     Args:
         model: A model whose parameters have (any generic) values.

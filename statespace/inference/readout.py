@@ -29,7 +29,8 @@ class BayesianReadout(AbstractMethod):
 
     Args:
         forgetting: Factor, above 0 and at most 1, by which the precision of the weights shrinks from stamp to stamp:
-            recursive least squares with forgetting. A model whose weights move (`EchoState(drift=)`) says it better.
+            recursive least squares with forgetting. A model whose weights move (`EchoState(weight_drift=)`) says it
+            better.
 
     Raises:
         ValueError: If the factor is out of its range.
@@ -55,7 +56,7 @@ class BayesianReadout(AbstractMethod):
     def check(self, model: EchoState, observed: Observed) -> None:
         """Raise a ValueError if a missing observation would be fed back, or the noise is zero."""
         if np.any(np.asarray(model.noise) == 0):
-            raise ValueError("noise_scale is 0: the weights' law is in its unit, so give a small positive scale")
+            raise ValueError("emission_scale is 0: the weights' law is in its unit, so give a small positive scale")
         if observed.steps.spacing is not None and not model.recursion.reads_dt:
             raise ValueError(
                 f"the stamps are not evenly spaced, but {type(model.recursion).__name__} does not read the time "
@@ -72,7 +73,7 @@ class BayesianReadout(AbstractMethod):
         """A TypeError where the weights move: what all data say of each stamp's weights is not kept."""
         if model.drifts or self.forgetting < 1.0:
             raise TypeError(
-                "smoothing is for weights that stay (drift=0 and forgetting=1): filter and forecast serve these"
+                "smoothing is for weights that stay (weight_drift=0 and forgetting=1): filter and forecast serve these"
             )
 
     def log_likelihood(self, model: EchoState, observed: Observed, plan: Plan, key: Any = None) -> Array:
@@ -144,7 +145,7 @@ class BayesianReadout(AbstractMethod):
         del plan
         self.check_paths(model)
         _, law, _ = _posterior(model, observed)
-        drive, dt = model.drive(observed.steps), _dt(model, observed.steps)
+        drive, dt = model.fed(observed.steps), _dt(model, observed.steps)
 
         def body(state: Any, slot: Any) -> Any:
             state, output = model.recursion.step(state, *slot)
@@ -183,7 +184,7 @@ class BayesianReadout(AbstractMethod):
             moved = jnp.ones(len(rows), bool).at[0].set(belief is not None)
 
             def each(law: Any, z: Array, seen: Array) -> Any:
-                return predict_rows(law, rows, z, seen, model.drift, moved, self.forgetting)
+                return predict_rows(law, rows, z, seen, model.weight_drift, moved, self.forgetting)
         else:
             whole = observed.complete and model.washout == 0
 

@@ -53,7 +53,7 @@ def free_runs(
 
 def _one_step(model: EchoState, inner: Any, seen: Array, weights: Array, step: Step) -> tuple[Any, Array, Array]:
     """The recursion's state and output, and the mean of the observation."""
-    drive = model.drive(replace(step, previous=seen) if model.feedback else step)
+    drive = model.fed(replace(step, previous=seen) if model.feedback else step)
     inner, output = model.recursion.step(inner, drive, step.dt if model.recursion.reads_dt else None)
     return inner, output, model.centre + weights @ model.features(output, drive)
 
@@ -61,7 +61,7 @@ def _one_step(model: EchoState, inner: Any, seen: Array, weights: Array, step: S
 def _moved(model: EchoState, belief: ReadoutBelief, weights: Array, forgetting: float, key: Any) -> Array:
     """The weights of all paths at the next stamp."""
     if model.drifts:
-        move = model.drift * model.noise[:, None]
+        move = model.weight_drift * model.noise[:, None]
         weights = weights + move * jax.random.normal(key, weights.shape, weights.dtype)
     if forgetting < 1.0:
         wider = jnp.sqrt(1.0 / forgetting - 1.0)

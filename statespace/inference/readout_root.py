@@ -120,7 +120,18 @@ def predict_all(
     mask: Bool[Array, " time"] | None = None,
     forgetting: float = 1.0,
 ) -> tuple[Root, Predicted]:
-    """The same for a long series, in blocks of about as many rows as there are features."""
+    """What `predict_block` finds, for a long series: in blocks of about as many rows as there are features.
+
+    Args:
+        prior: The law before the first row.
+        rows: Features.
+        targets: What they explain.
+        mask: Which rows were observed; None where all were.
+        forgetting: Above 0 and at most 1.
+
+    Returns:
+        The law after the last row, and the predictions.
+    """
     length, size = len(rows), block_size(prior.root.shape[0], forgetting)
     whole = (length // size) * size
     parts = []
@@ -154,6 +165,12 @@ def log_evidence(
 
     The constants of rows of zeros (missing) are the caller's. Its derivative is written out, which spares that of a QR
     decomposition: with P = (R'R)^-1 and errors e, d/dPhi = e m' / noise^2 - Phi P for each series.
+
+    Args:
+        rows: Features, Phi.
+        targets: What they explain, z.
+        ridge: Prior precision of a weight over that of the noise.
+        noise: Standard deviation of each series' noise.
     """
     return _log_evidence(with_rows_and_rest(rows, targets, ridge), ridge, noise, rows.shape[0])
 

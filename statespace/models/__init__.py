@@ -1,5 +1,6 @@
 """What a state-space model is, the models of the library, and how a model's parameters are found."""
 
+from ..core.keys import as_key
 from ..core.parameters import batch_shape, is_traced, parameters, unknown
 
-__all__ = ["batch_shape", "is_traced", "parameters", "unknown"]
+__all__ = ["as_key", "batch_shape", "is_traced", "parameters", "unknown"]

@@ -78,6 +78,11 @@ class AbstractStateSpace(eqx.Module):
         return 1
 
     @property
+    def filtered_names(self) -> tuple[str, ...]:
+        """What filters and smoothers report: the states, unless the model has something better."""
+        return self.state_names
+
+    @property
     def schedule(self) -> PyTree:
         """Time-varying arrays (leading axis: stamps); each step carries its slice. None if there are none."""
         return None

@@ -16,7 +16,7 @@ from ..inference.method import AbstractMethod
 from ..inference.particle_filters import AuxiliaryFilter, BootstrapFilter, GuidedFilter
 from ..inference.posterior_linearisation import PosteriorLinearisation
 from ..inference.problem import Problem, make_problem
-from ..models import is_traced, parameters, unknown
+from ..models import as_key, is_traced, parameters, unknown
 from ..models.base import AbstractStateSpace
 from ..models.structural import AbstractComponent, AbstractObservation, Binding
 from ..results import AbstractFiltered, Fitted
@@ -190,11 +190,6 @@ def refuse_traced(verb: str, *trees: Any) -> None:
             f"{verb} returns labelled numbers, so it cannot run while JAX traces (jit, grad, vmap): use "
             "ss.log_likelihood or ss.observe there"
         )
-
-
-def as_key(key: Any) -> Any:
-    """A PRNG key; a whole number makes one."""
-    return jax.random.key(key) if isinstance(key, int | np.integer) else key
 
 
 def key_of(method: AbstractMethod, key: Any, verb: str) -> Any:

@@ -90,7 +90,7 @@ def fit(
     both = sorted(set(priors or {}) & set(fixed or {}))
     if both:
         raise ValueError(f"{', '.join(both)} is in priors= and in fixed=: a value that is held has no prior, drop one")
-    key = as_key(key)
+    key = None if key is None else as_key(key)
     names, prepared = _prepared(model, data, inputs, times, transform)
     filter_method = _filter_of(method, prepared[0].model)
     if filter_method.random and filter_method.differentiable and key is None:

@@ -41,7 +41,7 @@ def common(found: Any, prepared: Prepared, method: AbstractMethod) -> dict[str, 
     """What every kind of filter result holds."""
     return {
         "series": prepared.series,
-        "state_names": states_of(prepared.model),
+        "state_names": prepared.model.filtered_names,
         "log_likelihood_terms": np.asarray(found.terms),
         "model": prepared.model,
         "transform": prepared.transform,
@@ -49,11 +49,6 @@ def common(found: Any, prepared: Prepared, method: AbstractMethod) -> dict[str, 
         "belief": found.last,
         "steps_done": prepared.series.length,
     }
-
-
-def states_of(model: Any) -> tuple[str, ...]:
-    """Names of what filters and smoothers report: the states, unless the model says otherwise."""
-    return getattr(model, "filtered_names", model.state_names)
 
 
 def same(arrays: Any, *names: str) -> dict[str, Any]:
@@ -66,7 +61,7 @@ def smoothed_components(arrays: Any, prepared: Prepared) -> dict[str, Any]:
     sd = {k: np.sqrt(np.maximum(v, 0.0)) for k, v in arrays.component_var.items()}
     return {
         "series": prepared.series,
-        "state_names": states_of(prepared.model),
+        "state_names": prepared.model.filtered_names,
         "components": {k: (arrays.component_mean[k], sd[k]) for k in names_of(prepared.model, sd)},
     }
 

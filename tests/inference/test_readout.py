@@ -25,14 +25,14 @@ def wave(length=LENGTH, seed=0):
 
 def network(**options):
     cell = Reservoir(1, SparseCoupling(8, 3, key=0), leak=0.6, bias_scale=0.3, key=1)
-    return EchoState(cell, RIDGE, NOISE, level=0.1, spread=1.5, **options)
+    return EchoState(cell, RIDGE, NOISE, level=0.1, unit=1.5, **options)
 
 
 def driven(num_series=1, **options):
     """A network driven by an input column, whose series may miss values."""
     cell = Reservoir(1, SparseCoupling(8, 3, key=0), leak=0.6, bias_scale=0.3, key=1)
     noise = NOISE if num_series == 1 else PAIR_NOISE
-    options = {"level": 0.1, "inputs": ["u"], "feedback": False, "num_series": num_series} | options
+    options = {"level": 0.1, "input_names": ["u"], "feedback": False, "num_series": num_series} | options
     return EchoState(cell, RIDGE, noise, **options)
 
 
@@ -129,7 +129,7 @@ def test_leaving_one_out():
 
 def test_drift_is_a_kalman_filter():
     y = wave()
-    model = network(drift=0.05)
+    model = network(weight_drift=0.05)
     rows = teacher_forced_rows(model, y)
     size = rows.shape[1]
     kalman = ss.LinearGaussian(
@@ -141,7 +141,7 @@ def test_drift_is_a_kalman_filter():
     np.testing.assert_allclose(found.belief.mean[0], expected.mean[-1], atol=1e-11)
     np.testing.assert_allclose(found.belief.cov[0], expected.cov[-1], atol=1e-12)
     assert ss.log_likelihood(model, y) == pytest.approx(expected.log_likelihood, abs=1e-9)
-    still = ss.filter(network(drift=1e-9), y)
+    still = ss.filter(network(weight_drift=1e-9), y)
     np.testing.assert_allclose(still.log_likelihood_terms, ss.filter(network(), y).log_likelihood_terms, atol=1e-9)
     ahead = ss.forecast(found, horizon=2, num_samples=4000, key=0)
     assert ahead.mean.shape == (2, 1)
@@ -178,7 +178,7 @@ def test_forgetting_is_recursive_least_squares(forgetting):
 def test_going_on_gives_the_same_numbers():
     y = wave()
     for model, method in (
-        (network(washout=3), BayesianReadout()), (network(drift=0.1), BayesianReadout()),
+        (network(washout=3), BayesianReadout()), (network(weight_drift=0.1), BayesianReadout()),
         (network(), BayesianReadout(0.95)),
     ):  # fmt: skip
         whole = ss.filter(model, y, method)
@@ -291,7 +291,7 @@ def test_forecasts_are_free_runs():
     assert ahead.mean[0, 0] == pytest.approx(mean[-1] + 0.1, abs=5 * np.sqrt(variance[-1] / 20_000))
     assert ahead.sd[0, 0] == pytest.approx(np.sqrt(variance[-1]), rel=0.03)
     assert ahead.sd[2, 0] > ahead.sd[0, 0]
-    quiet = replace(network(), {"noise_scale": 1e-9, "ridge": 1e-4})
+    quiet = replace(network(), {"emission_scale": 1e-9, "ridge": 1e-4})
     last = ss.filter(quiet, y)
     path = ss.forecast(last, horizon=10, num_samples=3, key=2)
     loop = quiet.closed_loop(last.belief.mean)
@@ -332,14 +332,14 @@ def test_draws_of_the_weights_and_of_paths():
 
 def test_simulated_series_have_the_law_of_the_model():
     """Series from the three laws, scored by the exact method: squared Mahalanobis lengths are chi squared."""
-    model = EchoState(Reservoir(1, CycleCoupling(4), key=0), 2.0, 0.5, level=0.0, spread=1.0)
+    model = EchoState(Reservoir(1, CycleCoupling(4), key=0), 2.0, 0.5, level=0.0, unit=1.0)
     y = ss.simulate(model, 12, num_samples=200, key=3).y.to_numpy()[..., 0]
     lengths = []
     for row in y[:60]:
         residuals = ss.filter(model, row).residuals[:, 0]
         lengths.append(np.sum(residuals**2))
     assert abs(np.mean(lengths) - 12) < 4 * np.sqrt(24 / 60)
-    drifting = EchoState(Reservoir(1, CycleCoupling(4), key=0), 2.0, 0.5, 0.2, level=0.0, spread=1.0)
+    drifting = EchoState(Reservoir(1, CycleCoupling(4), key=0), 2.0, 0.5, 0.2, level=0.0, unit=1.0)
     assert ss.simulate(drifting, 5, num_samples=2, key=3).y.shape == (2, 5, 1)
 
 
@@ -347,13 +347,13 @@ def test_evidence_learns_the_scales(tmp_path):
     """Data made by a network: maximum likelihood comes near what made them, and is saved with its reservoir."""
     cell = Reservoir(1, SparseCoupling(6, 2, key=0), spectral_radius=0.7, key=1)
     u = np.random.default_rng(0).normal(size=(400, 1))
-    truth = EchoState(cell, 0.05, 0.3, inputs=["u"], feedback=False, level=0.0)
+    truth = EchoState(cell, 0.05, 0.3, input_names=["u"], feedback=False, level=0.0)
     y = ss.simulate(truth, inputs=u, length=None, times=np.arange(400), key=2).y.to_numpy()[0, :, 0]
-    start = replace(truth, {"noise_scale": 1.0, "recursion.spectral_radius": 0.4, "ridge": 1.0})
+    start = replace(truth, {"emission_scale": 1.0, "recursion.spectral_radius": 0.4, "ridge": 1.0})
     fitted = ss.fit(start, y, inputs=u, progress=False)
     assert fitted.status.converged
     assert fitted.log_likelihood >= ss.log_likelihood(truth, y, inputs=u)
-    assert float(fitted.estimates["noise_scale"]) == pytest.approx(0.3, rel=0.1)
+    assert float(fitted.estimates["emission_scale"]) == pytest.approx(0.3, rel=0.1)
     errors = fitted.standard_errors
     radius = fitted.estimates["recursion.spectral_radius"]
     assert abs(radius - 0.7) < 4 * errors["recursion.spectral_radius"]
@@ -362,11 +362,11 @@ def test_evidence_learns_the_scales(tmp_path):
     assert ss.log_likelihood(again) == pytest.approx(ss.log_likelihood(fitted), abs=1e-9)
 
 
-def test_data_give_level_and_spread_where_they_are_left_out():
+def test_data_give_level_and_unit_where_they_are_left_out():
     y = 100 + 20 * wave()
     cell = Reservoir(1, CycleCoupling(5), key=0)
     bound = ss.filter(EchoState(cell, 0.1, 3.0), y)
-    given = ss.filter(EchoState(cell, 0.1, 3.0, level=y.mean(), spread=y.std(ddof=0)), y)
+    given = ss.filter(EchoState(cell, 0.1, 3.0, level=y.mean(), unit=y.std(ddof=0)), y)
     assert bound.log_likelihood == pytest.approx(given.log_likelihood, rel=1e-3)
     assert float(bound.model.level[0]) == pytest.approx(y.mean())
 
@@ -380,14 +380,14 @@ def test_what_does_not_fit_is_said():
     traced = jax.jit(lambda y: ss.log_likelihood(network(), y))
     assert np.isnan(traced(jnp.asarray(gaps)))  # where nothing can be raised the likelihood is no number
     with pytest.raises(ValueError, match="make it with 2"):
-        EchoState(cell, inputs=["u"])
+        EchoState(cell, input_names=["u"])
     with pytest.raises(ValueError, match="squares is None"):
         EchoState(cell, squares="odd")
     with pytest.raises(TypeError, match="takes a reservoir"):
         EchoState("cell")
-    with pytest.raises(ValueError, match="noise_scale has shape"):
+    with pytest.raises(ValueError, match="emission_scale has shape"):
         EchoState(Reservoir(2, CycleCoupling(5), key=0), 1.0, [1.0, 2.0, 3.0], num_series=2)
-    with pytest.raises(ValueError, match="noise_scale is 0"):
+    with pytest.raises(ValueError, match="emission_scale is 0"):
         ss.filter(EchoState(cell, 1.0, 0.0), y)
     with pytest.raises(ValueError, match="forgetting is 1.5"):
         BayesianReadout(1.5)
@@ -407,7 +407,7 @@ def test_squares_and_frozen_recursions():
     assert every.features(outputs, drive).tolist() == [1, 2, 3, 4, 1, 4, 9, 16, 5, 1]
     assert EchoState(cell, 1.0, 0.1, direct=False).features(outputs, drive).tolist() == [1, 2, 3, 4, 1]
     frozen = EchoState(Frozen(cell), 1.0, 0.1)
-    assert list(parameters(frozen)) == ["ridge", "noise_scale"]
+    assert list(parameters(frozen)) == ["ridge", "emission_scale"]
     assert ss.log_likelihood(frozen, y) == pytest.approx(ss.log_likelihood(EchoState(cell, 1.0, 0.1), y), abs=1e-10)
 
 

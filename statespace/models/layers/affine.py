@@ -9,8 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from ...core.parameters import Unknown
-from ..recurrent.weights import drawn, normal, weight, zeros
-from .layer import check_counts
+from ..weights import check_counts, normal, set_weights, weight, zeros
 
 
 class Affine(eqx.Module):
@@ -35,8 +34,7 @@ class Affine(eqx.Module):
     def __init__(self, input_size: int, output_size: int, *, key: Any = None):
         check_counts(input_size=input_size, output_size=output_size)
         self.inputs, self.outputs = input_size, output_size
-        for name, value in drawn(self, key).items():
-            setattr(self, name, value)
+        set_weights(self, key)
 
     def __call__(self, u: Float[Array, "*steps inputs"]) -> Float[Array, "*steps outputs"]:
         """The outputs of each step."""
@@ -48,7 +46,7 @@ class LayerNorm(eqx.Module):
 
     Args:
         size: Number of features.
-        key: Anything but None to start from scale one and bias zero; unknown when left out.
+        key: PRNG key: scales are one and biases zero at the start, whatever it is; unknown when left out.
 
     Example:
         >>> LayerNorm(2, key=0)(jnp.array([1.0, 3.0])).round(3).tolist()
@@ -70,8 +68,7 @@ class LayerNorm(eqx.Module):
     def __init__(self, size: int, *, key: Any = None):
         check_counts(size=size)
         self.size = size
-        self.scale = None if key is None else jnp.ones(size)
-        self.bias = None if key is None else jnp.zeros(size)
+        set_weights(self, key)
 
     def __call__(self, u: Float[Array, "*steps features"]) -> Float[Array, "*steps features"]:
         """The features of each step, normalised."""

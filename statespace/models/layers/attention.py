@@ -13,8 +13,8 @@ from jaxtyping import Array, Bool, Float
 from ...core.diagonal import part_of_step
 from ...core.parameters import Unknown
 from ...core.recurrence import Method, linear_recurrence
-from ..recurrent.weights import check_choice, drawn, normal, weight
-from .layer import AbstractLayer, check_counts, silenced
+from ..weights import check_choice, check_counts, normal, set_weights, weight
+from .layer import AbstractLayer, silenced
 
 _CHUNK = 64
 _TEMPER = 16.0  # gates are logistic functions to the power 1/16, near one at the start
@@ -94,8 +94,7 @@ class LinearAttention(AbstractLayer):
         self.normalised = feature_map == "elu" if normalised is None else bool(normalised)
         if self.normalised and feature_map != "elu":
             raise ValueError('a normaliser needs positive features: feature_map="elu", or normalised=False')
-        for name, value in drawn(self, key).items():
-            setattr(self, name, value)
+        set_weights(self, key)
 
     @property
     def input_size(self) -> int:

@@ -91,9 +91,22 @@ class Block(AbstractLayer):
 
 
 def run(recursion: AbstractRecursion, u: Array, state: Any, dt: Any, mask: Any, method: Method) -> tuple[Array, Any]:
-    """A recursion's scan, by a method if it has several."""
+    """A recursion's scan, by a method if it has several.
+
+    Args:
+        recursion: A layer, or any other recursion, which is stepped.
+        u: Inputs, (time, inputs).
+        state: The state before the first of them; `start()` when None.
+        dt: Time since the step before, for each step; None where it is 1.
+        mask: Steps that do not happen are False; None where all do.
+        method: As for `AbstractLayer.scan`.
+
+    Raises:
+        ValueError: If the recursion is no layer and the method is another than `"auto"` and `"sequential"`, or the
+            recursion's scan refuses the arguments.
+    """
     if isinstance(recursion, AbstractLayer):
         return recursion.scan(u, state, dt=dt, mask=mask, method=method)
     if method not in ("auto", "sequential"):
-        raise ValueError(f'{type(recursion).__name__} is not linear in its state: method="sequential", got {method!r}')
+        raise ValueError(f'{type(recursion).__name__} has one algorithm: method="sequential", got {method!r}')
     return recursion.scan(u, state, dt=dt, mask=mask)

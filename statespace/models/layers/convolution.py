@@ -11,8 +11,8 @@ from jaxtyping import Array, Bool, Float
 
 from ...core.parameters import Unknown
 from ...core.recurrence import Method
-from ..recurrent.weights import drawn, weight, zeros
-from .layer import AbstractInvariant, check_counts, convolves, silenced
+from ..weights import check_counts, set_weights, weight, zeros
+from .layer import AbstractInvariant, is_convolution, silenced
 
 
 class ShortConvolution(AbstractInvariant):
@@ -49,8 +49,7 @@ class ShortConvolution(AbstractInvariant):
     def __init__(self, channels: int, width: int = 4, *, key: Any = None):
         check_counts(channels=channels, width=width)
         self.channels, self.width = channels, width
-        for name, value in drawn(self, key).items():
-            setattr(self, name, value)
+        set_weights(self, key)
 
     @property
     def input_size(self) -> int:
@@ -91,7 +90,7 @@ class ShortConvolution(AbstractInvariant):
     ) -> tuple[Float[Array, "time channels"], Float[Array, "past channels"]]:
         """All outputs, and the last register; as `AbstractLayer.scan`. All methods are one sum over the taps."""
         self.check_scan(u, dt, mask, method)
-        if convolves(dt, mask, method) or mask is None:
+        if is_convolution(dt, mask, method) or mask is None:
             return self.convolve(u, state)
         # the steps that happen are moved together, so that they are neighbours in the register
         place = jnp.where(mask, jnp.cumsum(mask) - 1, len(u))

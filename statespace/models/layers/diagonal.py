@@ -53,10 +53,9 @@ class AbstractDiagonal(AbstractInvariant):
     def modes_shape(self) -> tuple[int, ...]:
         """The shape of the state."""
 
+    @abc.abstractmethod
     def convolves(self, dt: Any, mask: Any, method: Method) -> bool:
-        """Whether a scan by this method is a convolution with the kernel: not where that has inputs times outputs."""
-        del dt, mask, method
-        return False
+        """Whether a scan by this method is a convolution with the kernel."""
 
     def start(self) -> Complex[Array, "..."]:
         """The state before the first input: zero."""
@@ -104,16 +103,24 @@ class AbstractContinuous(AbstractDiagonal):
     Attributes:
         log_decay: Logarithms of the decays, minus the eigenvalues' real parts.
         frequency: The eigenvalues' imaginary parts.
-        discretisation: The rule, `"zoh"` or `"s4_bilinear"`.
+        rule: That of discretisation, `"zoh"` or `"s4_bilinear"`.
     """
 
     log_decay: eqx.AbstractVar[Any]
     frequency: eqx.AbstractVar[Any]
-    discretisation: eqx.AbstractVar[str]
+    rule: eqx.AbstractVar[str]
 
     @abc.abstractmethod
     def mode_steps(self) -> Float[Array, "..."]:
         """The layer's own step for each mode."""
+
+    @abc.abstractmethod
+    def continuous_matrices(self) -> tuple[Array, Array, Array, Array]:
+        """Eigenvalues (modes,), B (modes, inputs) and C (outputs, modes), complex, of all modes in a row, and D.
+
+        They are those in continuous time, of which a step of length 1 is the unit: dz/dt = eigenvalues z + B u and
+        output = Re(C z) + D u.
+        """
 
     def eigenvalues(self) -> Complex[Array, "..."]:
         """The modes' eigenvalues, in units of the layer's own steps."""
@@ -122,13 +129,13 @@ class AbstractContinuous(AbstractDiagonal):
     def log_factors(self) -> Complex[Array, "..."]:
         """Logarithms of the factors of a step of length 1, (*modes)."""
         z = self.eigenvalues() * self.mode_steps()
-        return z if self.discretisation == "zoh" else jnp.log1p(z / 2) - jnp.log1p(-z / 2)
+        return z if self.rule == "zoh" else jnp.log1p(z / 2) - jnp.log1p(-z / 2)
 
     def discrete(self, dt: Float[Array, "*steps"] | float) -> tuple[Complex[Array, "..."], Array]:
         """Factor and gain of each mode, for steps of the given lengths, of shape (*steps, *modes)."""
         axes = (...,) + (None,) * len(self.modes_shape)
         steps = jnp.asarray(dt, self.log_decay.dtype)[axes] * self.mode_steps()
-        return RULES[self.discretisation](self.eigenvalues(), steps)
+        return RULES[self.rule](self.eigenvalues(), steps)
 
 
 class AbstractMixing(AbstractDiagonal):
@@ -142,6 +149,11 @@ class AbstractMixing(AbstractDiagonal):
     @abc.abstractmethod
     def matrices(self) -> tuple[Array, Array, Array]:
         """B and C as pairs of real and imaginary parts, (modes, inputs, 2) and (outputs, modes, 2), and D."""
+
+    def convolves(self, dt: Any, mask: Any, method: Method) -> bool:
+        """Whether a scan by this method is a convolution: never, the kernel has inputs times outputs columns."""
+        del dt, mask, method
+        return False
 
     def read(self, z: Complex[Array, "*steps modes"], u: Float[Array, "*steps inputs"]) -> Float[Array, "..."]:
         """The outputs from modes and inputs: C z, real part (twice that of conjugate pairs), and D u."""

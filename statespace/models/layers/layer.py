@@ -2,7 +2,7 @@
 
 import abc
 import math
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +14,9 @@ from ...core.kernels import convolve
 from ...core.recurrence import Method
 from ..recursion import AbstractRecursion
 
-METHODS = ("auto", "sequential", "chunked", "associative", "fft")
-
 
 class AbstractLayer(AbstractRecursion):
-    """A recursion that is linear in its state, so that a scan has several algorithms with one result."""
+    """A recursion whose scan has several algorithms with one result, such as one that is linear in its state."""
 
     @abc.abstractmethod
     def scan(
@@ -48,8 +46,8 @@ class AbstractLayer(AbstractRecursion):
     def check_scan(self, u: Array, dt: Any, mask: Any, method: str) -> None:
         """Raise a ValueError if the arguments of `scan` do not fit."""
         self.check(u, dt, mask)
-        if method not in METHODS:
-            raise ValueError(f"method is one of {', '.join(map(repr, METHODS))}, got {method!r}")
+        if method not in get_args(Method):
+            raise ValueError(f"method is one of {', '.join(map(repr, get_args(Method)))}, got {method!r}")
 
 
 class AbstractInvariant(AbstractLayer):
@@ -81,7 +79,7 @@ class AbstractInvariant(AbstractLayer):
         """
 
 
-def convolves(dt: Any, mask: Any, method: str) -> bool:
+def is_convolution(dt: Any, mask: Any, method: str) -> bool:
     """Whether a layer of separate channels is scanned as a convolution: wherever it is one, and nothing else is asked.
 
     A kernel is computed once for a batch of sequences, states are not.
@@ -146,15 +144,15 @@ def log_uniform(key: Any, shape: tuple[int, ...], bounds: tuple[float, float]) -
 
 
 def check_steps(bounds: tuple[float, float]) -> tuple[float, float]:
-    """The bounds of step sizes; a ValueError unless 0 < lower <= upper."""
+    """The bounds of step sizes as numbers, once they are known to serve.
+
+    Args:
+        bounds: The smallest and the largest step.
+
+    Raises:
+        ValueError: Unless 0 < lower <= upper.
+    """
     low, high = (float(bound) for bound in bounds)
     if not 0 < low <= high < math.inf:
         raise ValueError(f"step_bounds are positive and in order, got {bounds}")
     return low, high
-
-
-def check_counts(**counts: int) -> None:
-    """Raise a ValueError if a count is not a whole number of at least 1."""
-    for name, count in counts.items():
-        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-            raise ValueError(f"{name} is {count!r}, expected a whole number of at least 1")

@@ -13,9 +13,9 @@ from jaxtyping import Array, Complex, Float
 
 from ...core.diagonal import part_of_step
 from ...core.parameters import Unknown
-from ..recurrent.weights import drawn, weight
+from ..weights import check_counts, set_weights, weight
 from .diagonal import AbstractMixing
-from .layer import check_counts, project
+from .layer import project
 
 
 class LRU(AbstractMixing):
@@ -29,7 +29,7 @@ class LRU(AbstractMixing):
 
     Args:
         input_size: Number of inputs.
-        state_size: Number of modes.
+        modes: Number of complex modes: two real states each.
         output_size: Number of outputs; as many as inputs when left out.
         ring: Bounds of |lambda| at the start, where |lambda|^2 is uniform between their squares.
         max_phase: Upper bound of the angles at the start, in radians per step.
@@ -83,7 +83,7 @@ class LRU(AbstractMixing):
     def __init__(
         self,
         input_size: int,
-        state_size: int,
+        modes: int,
         output_size: int | None = None,
         *,
         ring: tuple[float, float] = (0.0, 0.99),
@@ -91,13 +91,12 @@ class LRU(AbstractMixing):
         key: Any = None,
     ):
         output_size = input_size if output_size is None else output_size
-        check_counts(input_size=input_size, state_size=state_size, output_size=output_size)
+        check_counts(input_size=input_size, modes=modes, output_size=output_size)
         if not 0 <= ring[0] < ring[1] < 1 or not 0 < max_phase <= 2 * math.pi:
             raise ValueError(f"expected 0 <= lower < upper < 1 and 0 < max_phase <= 2 pi, got {ring}, {max_phase}")
-        self.inputs, self.modes, self.outputs = input_size, state_size, output_size
+        self.inputs, self.modes, self.outputs = input_size, modes, output_size
         self.ring, self.max_phase = (float(ring[0]), float(ring[1])), float(max_phase)
-        for name, value in drawn(self, key).items():
-            setattr(self, name, value)
+        set_weights(self, key)
 
     @property
     def input_size(self) -> int:

@@ -5,10 +5,12 @@ from typing import Any
 import jax
 from jaxtyping import Array, Bool, Float
 
+from ...core.keys import as_key
 from ...core.recurrence import Method
+from ..weights import check_counts
 from .affine import Affine
 from .convolution import ShortConvolution
-from .layer import AbstractLayer, check_counts, silenced
+from .layer import AbstractLayer, silenced
 from .selective import SelectiveSSM
 
 
@@ -55,7 +57,7 @@ class Mamba(AbstractLayer):
     ):
         check_counts(features=features, expansion=expansion)
         channels = expansion * features
-        keys = (None,) * 4 if key is None else jax.random.split(key, 4)
+        keys = (None,) * 4 if key is None else jax.random.split(as_key(key), 4)
         self.into = Affine(features, 2 * channels, key=keys[0])
         self.convolution = ShortConvolution(channels, width, key=keys[1])
         self.selective = SelectiveSSM(channels, state_size, key=keys[2], **selective)

@@ -14,16 +14,15 @@ from ...core.dplr import dplr_kernel
 from ...core.hippo import Measure, NormalPlusLowRank, normal_plus_low_rank
 from ...core.kernels import initial_response, krylov, matrix_power
 from ...core.parameters import Unknown
-from ...core.recurrence import Method, linear_recurrence
-from ..recurrent.weights import check_choice, drawn, weight
+from ...core.recurrence import Method, linear_recurrence, resolved
+from ..weights import check_choice, check_counts, set_weights, weight
 from .layer import (
     AbstractInvariant,
     as_complex,
     as_pairs,
-    check_counts,
     check_steps,
     convolve_each,
-    convolves,
+    is_convolution,
     log_step_prior,
     log_uniform,
     silenced,
@@ -117,8 +116,7 @@ class S4(AbstractInvariant):
         self.channels, self.modes = channels, state_size // 2
         self.measure = check_choice("measure", measure, ("legs", "legt", "fout"))
         self.step_bounds = check_steps(step_bounds)
-        for name, value in drawn(self, key).items():
-            setattr(self, name, value)
+        set_weights(self, key)
 
     def memory(self) -> NormalPlusLowRank:
         """The system with which a channel starts, one mode of each pair."""
@@ -157,29 +155,29 @@ class S4(AbstractInvariant):
         """The eigenvalues of the normal part, in units of the channel's step."""
         return lax.complex(-jnp.exp(self.log_decay), self.frequency)
 
-    def rule(self, dt: Any = None) -> "_Rule":
+    def step_parts(self, dt: Any = None) -> "_StepParts":
         """What the steps of given lengths have in common; for all of them at once."""
         steps = jnp.exp(self.log_dt) * (1.0 if dt is None else jnp.asarray(dt, self.log_dt.dtype)[..., None])
         half, p = 0.5 * steps[..., None], as_complex(self.P)
         shrunk = 1 / (1 - half * self.eigenvalues())
         # P^H D P of both halves of the pairs is twice the real part of one
         inner = 2.0 * jnp.einsum("hmr,...hm,hms->...hrs", p.conj(), half * shrunk, p).real
-        return _Rule(half, shrunk, jnp.linalg.inv(jnp.eye(self.rank, dtype=inner.dtype) + inner))
+        return _StepParts(half, shrunk, jnp.linalg.inv(jnp.eye(self.rank, dtype=inner.dtype) + inner))
 
     def advance(
-        self, state: Complex[Array, "channels modes"], u: Float[Array, " channels"], rule: "_Rule"
+        self, state: Complex[Array, "channels modes"], u: Float[Array, " channels"], parts: "_StepParts"
     ) -> Complex[Array, "channels modes"]:
         """The state after an input: (I - dt/2 M)^-1 ((I + dt/2 M) x + dt B u) by Woodbury's identity."""
-        p, half = as_complex(self.P), rule.half
+        p, half = as_complex(self.P), parts.half
 
         def along(x: Array) -> Array:
             return jnp.sum(p * (2.0 * jnp.sum(p.conj() * x[..., None], axis=1).real)[:, None], axis=-1)
 
         right = state + half * (self.eigenvalues() * state - along(state) + 2.0 * as_complex(self.B) * u[:, None])
-        solved = rule.shrunk * right
+        solved = parts.shrunk * right
         heights = 2.0 * jnp.sum(p.conj() * solved[..., None], axis=1).real
-        taken = jnp.sum(p * jnp.sum(rule.core * heights[:, None], axis=-1)[:, None], axis=-1)
-        return solved - half * rule.shrunk * taken
+        taken = jnp.sum(p * jnp.sum(parts.core * heights[:, None], axis=-1)[:, None], axis=-1)
+        return solved - half * parts.shrunk * taken
 
     def read(
         self, x: Complex[Array, "*steps channels modes"], u: Float[Array, "*steps channels"]
@@ -197,7 +195,7 @@ class S4(AbstractInvariant):
             u: The input.
             dt: Time since the step before; 1 when left out.
         """
-        state = self.advance(state, u, self.rule(dt))
+        state = self.advance(state, u, self.step_parts(dt))
         return state, self.read(state, u)
 
     def scan(
@@ -211,11 +209,10 @@ class S4(AbstractInvariant):
     ) -> tuple[Float[Array, "time channels"], Complex[Array, "channels modes"]]:
         """All outputs, and the last state, from which another call goes on; as `AbstractLayer.scan`."""
         self.check_scan(u, dt, mask, method)
-        if convolves(dt, mask, method):
+        if is_convolution(dt, mask, method):
             return self.convolve(u, state)
         u, state = silenced(u, mask), self.start() if state is None else state
-        if method == "auto":
-            method = "sequential" if jax.default_backend() == "cpu" else "associative"
+        method = resolved(method)
         run = self._stepped if method == "sequential" else self._dense_scan
         states = run(u, state, dt, mask, method)
         return silenced(self.read(states, u), mask), states[-1] if len(u) else state
@@ -223,28 +220,28 @@ class S4(AbstractInvariant):
     def _stepped(self, u: Array, state: Array, dt: Any, mask: Any, method: Method) -> Array:
         """All states, one after another."""
         del method
-        rule = self.rule(dt)
+        parts = self.step_parts(dt)
 
         def body(state: Array, slot: Any) -> tuple[Array, Array]:
             u, own, present = slot
-            after = self.advance(state, u, rule if own is None else own)
+            after = self.advance(state, u, parts if own is None else own)
             after = after if present is None else jnp.where(present, after, state)
             return after, after
 
-        return lax.scan(body, state, (u, None if dt is None else rule, mask))[1]
+        return lax.scan(body, state, (u, None if dt is None else parts, mask))[1]
 
     def dense(self, dt: Any = None) -> tuple[Float[Array, "*steps channels n n"], Float[Array, "*steps channels n"]]:
         """The matrices and input vectors of the channels' steps, on real and imaginary parts one after the other."""
         size = 2 * self.modes
         basis = jnp.broadcast_to(jnp.eye(size, dtype=self.log_decay.dtype)[:, None], (size, self.channels, size))
 
-        def one(rule: _Rule) -> tuple[Array, Array]:
+        def one(parts: _StepParts) -> tuple[Array, Array]:
             none, unit = jnp.zeros(self.channels, basis.dtype), jnp.ones(self.channels, basis.dtype)
-            columns = jax.vmap(lambda x: as_real(self.advance(as_modes(x), none, rule)))(basis)
-            return jnp.moveaxis(columns, 0, -1), as_real(self.advance(self.start(), unit, rule))
+            columns = jax.vmap(lambda x: as_real(self.advance(as_modes(x), none, parts)))(basis)
+            return jnp.moveaxis(columns, 0, -1), as_real(self.advance(self.start(), unit, parts))
 
-        rule = self.rule(dt)
-        return one(rule) if rule.half.ndim == 2 else jax.vmap(one)(rule)
+        parts = self.step_parts(dt)
+        return one(parts) if parts.half.ndim == 2 else jax.vmap(one)(parts)
 
     def _dense_scan(self, u: Array, state: Array, dt: Any, mask: Any, method: Method) -> Array:
         """All states by products of dense matrices, channel by channel."""
@@ -283,7 +280,7 @@ class S4(AbstractInvariant):
         return outputs + before.T, as_modes(last + homogeneous)
 
 
-class _Rule(NamedTuple):
+class _StepParts(NamedTuple):
     """The step of S4 for given lengths: half the lengths, (I - dt/2 Lambda)^-1, and Woodbury's inner inverse."""
 
     half: Array

@@ -14,20 +14,19 @@ from ...core.hippo import normal_plus_low_rank
 from ...core.kernels import last_state, vandermonde
 from ...core.parameters import Unknown
 from ...core.recurrence import Method
-from ..recurrent.weights import check_choice, drawn, weight
+from ..weights import check_choice, check_counts, set_weights, weight
 from .diagonal import AbstractContinuous
 from .layer import (
     as_complex,
     as_pairs,
-    check_counts,
     check_steps,
     convolve_each,
-    convolves,
+    is_convolution,
     log_step_prior,
     log_uniform,
 )
 
-Start = Literal["lin", "inv", "legs"]
+InitialModes = Literal["lin", "inv", "legs"]
 
 
 class S4D(AbstractContinuous):
@@ -46,8 +45,8 @@ class S4D(AbstractContinuous):
     Args:
         channels: Number of inputs, and of outputs; channels do not mix.
         state_size: N, the number of real states of a channel: even, two for each pair of modes.
-        start: `"lin"`, `"inv"` or `"legs"`.
-        discretisation: `"zoh"` or `"s4_bilinear"`, see `statespace.core.diagonal`.
+        initial_modes: `"lin"`, `"inv"` or `"legs"`.
+        rule: `"zoh"` or `"s4_bilinear"`, see `statespace.core.diagonal`.
         step_bounds: Smallest and largest step at the start, log-uniform between them.
         key: PRNG key of the weights; they are unknown when it is left out.
 
@@ -91,8 +90,8 @@ class S4D(AbstractContinuous):
     _: KW_ONLY  # the fields below have no default, those above have
     channels: int = eqx.field(static=True)
     modes: int = eqx.field(static=True)
-    begin: str = eqx.field(static=True)
-    discretisation: str = eqx.field(static=True)
+    initial_modes: str = eqx.field(static=True)
+    rule: str = eqx.field(static=True)
     step_bounds: tuple[float, float] = eqx.field(static=True)
 
     def __init__(
@@ -100,8 +99,8 @@ class S4D(AbstractContinuous):
         channels: int,
         state_size: int = 64,
         *,
-        start: Start = "lin",
-        discretisation: Literal["zoh", "s4_bilinear"] = "zoh",
+        initial_modes: InitialModes = "lin",
+        rule: Literal["zoh", "s4_bilinear"] = "zoh",
         step_bounds: tuple[float, float] = (1e-3, 1e-1),
         key: Any = None,
     ):
@@ -109,19 +108,18 @@ class S4D(AbstractContinuous):
         if state_size % 2:
             raise ValueError(f"state_size is {state_size}, expected an even number: two states for each pair of modes")
         self.channels, self.modes = channels, state_size // 2
-        self.begin = check_choice("start", start, ("lin", "inv", "legs"))
-        self.discretisation = check_choice("discretisation", discretisation, ("zoh", "s4_bilinear"))
+        self.initial_modes = check_choice("initial_modes", initial_modes, ("lin", "inv", "legs"))
+        self.rule = check_choice("rule", rule, ("zoh", "s4_bilinear"))
         self.step_bounds = check_steps(step_bounds)
-        for name, value in drawn(self, key).items():
-            setattr(self, name, value)
+        set_weights(self, key)
 
     def first_modes(self) -> tuple[Complex[np.ndarray, " modes"], Complex[np.ndarray, " modes"]]:
         """Where the modes of a channel start, and their input weights there."""
         order, size = np.arange(self.modes), 2 * self.modes
-        if self.begin == "legs":
+        if self.initial_modes == "legs":
             found = normal_plus_low_rank("legs", size).halved()
             return found.eigenvalues, found.inputs
-        imaginary = np.pi * order if self.begin == "lin" else size / np.pi * (size / (2 * order + 1) - 1)
+        imaginary = np.pi * order if self.initial_modes == "lin" else size / np.pi * (size / (2 * order + 1) - 1)
         return -0.5 + 1j * imaginary, np.ones(self.modes, complex)
 
     @property
@@ -141,7 +139,7 @@ class S4D(AbstractContinuous):
 
     def convolves(self, dt: Any, mask: Any, method: Method) -> bool:
         """Whether a scan by this method is a convolution with the kernel: `"auto"` and `"fft"` for equal steps."""
-        return convolves(dt, mask, method)
+        return is_convolution(dt, mask, method)
 
     def mode_steps(self) -> Float[Array, "channels 1"]:
         """The channels' steps."""
@@ -164,6 +162,13 @@ class S4D(AbstractContinuous):
         own = jnp.repeat(jnp.eye(self.channels, dtype=self.D.dtype), self.modes, axis=0)
         c = own.T * (2.0 * as_complex(self.C)).reshape(-1)
         return factor.reshape(-1), own * gain.reshape(-1, 1), c, jnp.diag(self.D)
+
+    def continuous_matrices(self) -> tuple[Array, Array, Array, Array]:
+        """Eigenvalues, B, C and D, channel after channel; as `AbstractContinuous.continuous_matrices`."""
+        rates = jnp.broadcast_to(self.mode_steps(), self.modes_shape).reshape(-1)
+        own = jnp.repeat(jnp.eye(self.channels, dtype=rates.dtype), self.modes, axis=0)
+        _, _, c, d = self.modal_matrices()
+        return rates * self.eigenvalues().reshape(-1), rates[:, None] * own, c, d
 
     def kernel(self, length: int) -> Float[Array, "length channels"]:
         """The responses 2 Re(sum of C gain factor^k) of the channels, and D at once."""

@@ -12,9 +12,9 @@ from jaxtyping import Array, Complex, Float
 
 from ...core.hippo import NormalPlusLowRank, normal_plus_low_rank
 from ...core.parameters import Unknown
-from ..recurrent.weights import check_choice, drawn, weight
+from ..weights import check_choice, check_counts, set_weights, weight
 from .diagonal import AbstractContinuous, AbstractMixing
-from .layer import as_pairs, check_counts, check_steps, log_step_prior, log_uniform, project
+from .layer import as_complex, as_pairs, check_steps, log_step_prior, log_uniform, project
 
 
 class S5(AbstractMixing, AbstractContinuous):
@@ -30,7 +30,7 @@ class S5(AbstractMixing, AbstractContinuous):
         state_size: Number of real states: two for each pair of modes.
         output_size: Number of outputs; as many as inputs when left out.
         blocks: Number of blocks at the start; the states of a block are an even number.
-        discretisation: `"zoh"` or `"s4_bilinear"`, see `statespace.core.diagonal`.
+        rule: `"zoh"` or `"s4_bilinear"`, see `statespace.core.diagonal`.
         step_bounds: Smallest and largest step at the start, log-uniform between them.
         key: PRNG key of the weights; they are unknown when it is left out.
 
@@ -80,7 +80,7 @@ class S5(AbstractMixing, AbstractContinuous):
     modes: int = eqx.field(static=True)
     outputs: int = eqx.field(static=True)
     blocks: int = eqx.field(static=True)
-    discretisation: str = eqx.field(static=True)
+    rule: str = eqx.field(static=True)
     step_bounds: tuple[float, float] = eqx.field(static=True)
 
     def __init__(
@@ -90,7 +90,7 @@ class S5(AbstractMixing, AbstractContinuous):
         output_size: int | None = None,
         *,
         blocks: int = 1,
-        discretisation: Literal["zoh", "s4_bilinear"] = "zoh",
+        rule: Literal["zoh", "s4_bilinear"] = "zoh",
         step_bounds: tuple[float, float] = (1e-3, 1e-1),
         key: Any = None,
     ):
@@ -100,10 +100,9 @@ class S5(AbstractMixing, AbstractContinuous):
             wanted = f"expected a multiple of {2 * blocks}"
             raise ValueError(f"{state_size} states do not make {blocks} blocks of pairs: {wanted}")
         self.inputs, self.modes, self.outputs, self.blocks = input_size, state_size // 2, output_size, blocks
-        self.discretisation = check_choice("discretisation", discretisation, ("zoh", "s4_bilinear"))
+        self.rule = check_choice("rule", rule, ("zoh", "s4_bilinear"))
         self.step_bounds = check_steps(step_bounds)
-        for name, value in drawn(self, key).items():
-            setattr(self, name, value)
+        set_weights(self, key)
 
     def block(self) -> NormalPlusLowRank:
         """The modes with which a block starts, one of each pair."""
@@ -148,6 +147,11 @@ class S5(AbstractMixing, AbstractContinuous):
     def drive(self, u: Float[Array, "*steps inputs"]) -> Complex[Array, "*steps modes"]:
         """What an input adds to each mode before the gain."""
         return project(u, self.B)
+
+    def continuous_matrices(self) -> tuple[Array, Array, Array, Array]:
+        """Eigenvalues, B, C and D; as `AbstractContinuous.continuous_matrices`."""
+        rates = self.mode_steps()
+        return rates * self.eigenvalues(), rates[:, None] * as_complex(self.B), 2.0 * as_complex(self.C), self.D
 
     def matrices(self) -> tuple[Array, Array, Array]:
         """B, C and D."""

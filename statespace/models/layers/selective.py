@@ -12,8 +12,8 @@ from jaxtyping import Array, Bool, Float
 from ...core.diagonal import RULES
 from ...core.parameters import Unknown
 from ...core.recurrence import Method, linear_recurrence
-from ..recurrent.weights import check_choice, drawn, normal, weight
-from .layer import AbstractLayer, check_counts, check_steps, log_step_prior, log_uniform, silenced
+from ..weights import check_choice, check_counts, normal, set_weights, weight
+from .layer import AbstractLayer, check_steps, log_step_prior, log_uniform, silenced
 
 
 class SelectiveSSM(AbstractLayer):
@@ -29,7 +29,7 @@ class SelectiveSSM(AbstractLayer):
         channels: Number of inputs, and of outputs.
         state_size: Number of states of a channel; their rates start at 1, 2, ...
         step_rank: Rank of the steps' dependence on the input; a sixteenth of the channels when left out.
-        discretisation: `"zoh"`, or `"held_euler"`, the rule of Mamba's programs; see `statespace.core.diagonal`. Two
+        rule: `"zoh"`, or `"held_euler"`, the rule of Mamba's programs; see `statespace.core.diagonal`. Two
             steps of half the length are one step under the first only.
         step_bounds: Smallest and largest step at the start, log-uniform between them.
         key: PRNG key of the weights; they are unknown when it is left out.
@@ -73,7 +73,7 @@ class SelectiveSSM(AbstractLayer):
     channels: int = eqx.field(static=True)
     states: int = eqx.field(static=True)
     rank: int = eqx.field(static=True)
-    discretisation: str = eqx.field(static=True)
+    rule: str = eqx.field(static=True)
     step_bounds: tuple[float, float] = eqx.field(static=True)
 
     def __init__(
@@ -82,7 +82,7 @@ class SelectiveSSM(AbstractLayer):
         state_size: int = 16,
         *,
         step_rank: int | None = None,
-        discretisation: Literal["zoh", "held_euler"] = "zoh",
+        rule: Literal["zoh", "held_euler"] = "zoh",
         step_bounds: tuple[float, float] = (1e-3, 1e-1),
         key: Any = None,
     ):
@@ -90,10 +90,9 @@ class SelectiveSSM(AbstractLayer):
         step_rank = math.ceil(channels / 16) if step_rank is None else step_rank
         check_counts(step_rank=step_rank)
         self.channels, self.states, self.rank = channels, state_size, step_rank
-        self.discretisation = check_choice("discretisation", discretisation, ("zoh", "held_euler"))
+        self.rule = check_choice("rule", rule, ("zoh", "held_euler"))
         self.step_bounds = check_steps(step_bounds)
-        for name, value in drawn(self, key).items():
-            setattr(self, name, value)
+        set_weights(self, key)
 
     @property
     def input_size(self) -> int:
@@ -124,7 +123,7 @@ class SelectiveSSM(AbstractLayer):
         bias = first + jnp.log(-jnp.expm1(-first))
         delta = jax.nn.softplus(low @ self.step_weights.T + bias)
         delta = delta if dt is None else delta * jnp.asarray(dt, delta.dtype)[..., None]
-        factor, gain = RULES[self.discretisation](-jnp.exp(self.log_rates), delta[..., None])
+        factor, gain = RULES[self.rule](-jnp.exp(self.log_rates), delta[..., None])
         return factor, gain * b[..., None, :] * u[..., None], c
 
     def step(

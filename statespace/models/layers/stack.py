@@ -9,8 +9,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, PyTree
 
+from ...core.keys import as_key
 from ...core.recurrence import Method
 from ..recursion import AbstractRecursion
+from ..weights import check_counts
 from .affine import Affine, LayerNorm
 from .block import Block, run
 from .layer import AbstractLayer, silenced
@@ -57,9 +59,8 @@ class Stack(AbstractLayer):
         depth: int = 2,
         key: Any = None,
     ):
-        if not isinstance(depth, int) or depth < 1:
-            raise ValueError(f"depth is {depth!r}, expected a whole number of at least 1")
-        keys = (None,) * (2 * depth + 2) if key is None else jax.random.split(key, 2 * depth + 2)
+        check_counts(depth=depth)
+        keys = (None,) * (2 * depth + 2) if key is None else jax.random.split(as_key(key), 2 * depth + 2)
         pairs = zip(keys[2::2], keys[3::2], strict=True)
         self.blocks = tuple(Block(layer(first), key=second) for first, second in pairs)
         width = self.blocks[0].input_size

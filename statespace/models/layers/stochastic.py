@@ -18,8 +18,9 @@ from ...core.parameters import Unknown, param
 from ...core.step import Step
 from ..base import AbstractLinearGaussian, EmissionMatrices, TransitionMatrices
 from ..initial import InitialLaw
+from ..weights import check_counts
 from .diagonal import AbstractContinuous, AbstractDiagonal
-from .layer import as_complex, as_pairs, check_counts
+from .layer import as_complex, as_pairs
 
 
 class StochasticLRU(AbstractLinearGaussian):
@@ -46,7 +47,7 @@ class StochasticLRU(AbstractLinearGaussian):
         feedthrough: D, (series, inputs), in the data's unit. Left out: unknown.
         noise_scale: s: with inputs unknown when left out; without them 1, since C has the size.
         emission_scale: Standard deviations of the observation noise, (series,). Left out: unknown.
-        series: Number of observed series, of mean zero.
+        num_series: Number of observed series, of mean zero.
         input_names: The input columns.
 
     Raises:
@@ -78,45 +79,45 @@ class StochasticLRU(AbstractLinearGaussian):
         shape=lambda self: (self.modes,),
         unit="data",
         prior=lambda self, scale: dist.HalfNormal(jnp.full(self.modes, scale)),
-        active=lambda self: self.series == 1,
+        active=lambda self: self.count == 1,
         start=lambda self, scale: jnp.full(self.modes, scale / math.sqrt(self.modes)),
     )
     loading: Float[Array, "*batch series modes 2"] | Unknown = param(
         constraints.real,
-        shape=lambda self: (self.series, self.modes, 2),
-        prior=lambda self, scale: dist.Normal(jnp.zeros((self.series, self.modes, 2)), scale),
-        active=lambda self: self.series > 1,
-        start=lambda self, scale: jnp.full((self.series, self.modes, 2), 0.5 * scale / math.sqrt(self.modes)),
+        shape=lambda self: (self.count, self.modes, 2),
+        prior=lambda self, scale: dist.Normal(jnp.zeros((self.count, self.modes, 2)), scale),
+        active=lambda self: self.count > 1,
+        start=lambda self, scale: jnp.full((self.count, self.modes, 2), 0.5 * scale / math.sqrt(self.modes)),
     )
     input_matrix: Float[Array, "*batch modes inputs 2"] | Unknown = param(
         constraints.real,
-        shape=lambda self: (self.modes, len(self.inputs), 2),
-        prior=lambda self, scale: dist.Normal(jnp.zeros((self.modes, len(self.inputs), 2)), 1.0),
-        active=lambda self: bool(self.inputs),
+        shape=lambda self: (self.modes, len(self.columns), 2),
+        prior=lambda self, scale: dist.Normal(jnp.zeros((self.modes, len(self.columns), 2)), 1.0),
+        active=lambda self: bool(self.columns),
     )
     feedthrough: Float[Array, "*batch series inputs"] | Unknown = param(
         constraints.real,
-        shape=lambda self: (self.series, len(self.inputs)),
-        prior=lambda self, scale: dist.Normal(jnp.zeros((self.series, len(self.inputs))), scale),
-        active=lambda self: bool(self.inputs),
+        shape=lambda self: (self.count, len(self.columns)),
+        prior=lambda self, scale: dist.Normal(jnp.zeros((self.count, len(self.columns))), scale),
+        active=lambda self: bool(self.columns),
     )
     noise_scale: Float[Array, "*batch"] | Unknown = param(
         constraints.positive,
         unit="data",  # a disturbance that zero removes for good
         prior=lambda self, scale: dist.HalfNormal(1.0),
-        active=lambda self: bool(self.inputs),
+        active=lambda self: bool(self.columns),
         start=lambda self, scale: jnp.ones(()),
     )
     emission_scale: Float[Array, "*batch series"] | Unknown = param(
         constraints.positive,
-        shape=lambda self: (self.series,),
+        shape=lambda self: (self.count,),
         unit="data",
-        prior=lambda self, scale: dist.HalfNormal(jnp.broadcast_to(0.5 * scale, (self.series,))),
+        prior=lambda self, scale: dist.HalfNormal(jnp.broadcast_to(0.5 * scale, (self.count,))),
     )
     _: KW_ONLY  # the fields below have no default, those above have
     modes: int = eqx.field(static=True)
-    series: int = eqx.field(static=True)
-    inputs: tuple[str, ...] = eqx.field(static=True)
+    count: int = eqx.field(static=True)
+    columns: tuple[str, ...] = eqx.field(static=True)
 
     def __init__(
         self,
@@ -130,18 +131,18 @@ class StochasticLRU(AbstractLinearGaussian):
         feedthrough: Any = None,
         noise_scale: Any = None,
         emission_scale: Any = None,
-        series: int = 1,
+        num_series: int = 1,
         input_names: Sequence[str] = (),
     ):
-        check_counts(modes=modes, series=series)
-        self.modes, self.series, self.inputs = modes, series, tuple(input_names)
+        check_counts(modes=modes, num_series=num_series)
+        self.modes, self.count, self.columns = modes, num_series, tuple(input_names)
         self.modulus, self.frequency, self.emission_scale = modulus, frequency, emission_scale
         self.amplitude, self.loading = amplitude, loading
         self.input_matrix, self.feedthrough = input_matrix, feedthrough
-        self.noise_scale = 1.0 if noise_scale is None and not self.inputs else noise_scale
-        if (amplitude is not None and series > 1) or (loading is not None and series == 1):
-            raise ValueError(f"one series has an amplitude=, several have a loading=: got {series} series")
-        if not self.inputs and (input_matrix is not None or feedthrough is not None):
+        self.noise_scale = 1.0 if noise_scale is None and not self.columns else noise_scale
+        if (amplitude is not None and num_series > 1) or (loading is not None and num_series == 1):
+            raise ValueError(f"one series has an amplitude=, several have a loading=: got {num_series} series")
+        if not self.columns and (input_matrix is not None or feedthrough is not None):
             raise ValueError("a model without inputs has no input_matrix and no feedthrough: name the input_names")
 
     @classmethod
@@ -158,12 +159,12 @@ class StochasticLRU(AbstractLinearGaussian):
 
         Raises:
             TypeError: If the layer is another one.
-            ValueError: If its discretisation is another one.
+            ValueError: If its rule of discretisation is another one.
         """
         if not isinstance(layer, AbstractDiagonal):
             raise TypeError(f"expected an LRU, an S5 or an S4D layer, got {type(layer).__name__}")
-        if isinstance(layer, AbstractContinuous) and layer.discretisation != "zoh":
-            raise ValueError(f'expected a layer with discretisation="zoh", got {layer.discretisation!r}')
+        if isinstance(layer, AbstractContinuous) and layer.rule != "zoh":
+            raise ValueError(f'expected a layer with rule="zoh", got {layer.rule!r}')
         factor, b, c, d = layer.modal_matrices()
         below = jnp.angle(factor) < 0  # the conjugate mode is seen the same
         b, c = jnp.where(below[:, None], b.conj(), b), jnp.where(below, c.conj(), c)
@@ -180,7 +181,7 @@ class StochasticLRU(AbstractLinearGaussian):
             feedthrough=d,
             noise_scale=noise_scale,
             emission_scale=emission_scale,
-            series=len(c),
+            num_series=len(c),
             input_names=[f"u{i}" for i in range(layer.input_size)],
             **loading,
         )
@@ -193,12 +194,12 @@ class StochasticLRU(AbstractLinearGaussian):
     @property
     def num_series(self) -> int:
         """The number of observed series."""
-        return self.series
+        return self.count
 
     @property
     def input_names(self) -> tuple[str, ...]:
         """The input columns that the model reads, in the order in which it reads them."""
-        return self.inputs
+        return self.columns
 
     def log_factors(self) -> Complex[Array, " modes"]:
         """The logarithms of lambda."""
@@ -227,18 +228,18 @@ class StochasticLRU(AbstractLinearGaussian):
 
     def emission_matrices(self, step: Step) -> EmissionMatrices:
         """C's real and minus its imaginary parts, what inputs add at once, and the noise."""
-        if self.series == 1:
+        if self.count == 1:
             matrix = jnp.stack([self.amplitude, jnp.zeros_like(self.amplitude)], axis=-1)[None]
         else:
             matrix = self.loading * jnp.array([1.0, -1.0], self.loading.dtype)
-        offset = jnp.zeros(self.series, matrix.dtype)
-        if self.inputs:
+        offset = jnp.zeros(self.count, matrix.dtype)
+        if self.columns:
             offset = matmul(self.feedthrough, self._values(step))
-        return EmissionMatrices(matrix.reshape(self.series, -1), offset, self.emission_scale)
+        return EmissionMatrices(matrix.reshape(self.count, -1), offset, self.emission_scale)
 
     def _driven(self, step: Step, dt: Any) -> Float[Array, " state"]:
         """What the inputs of a stamp add to the modes: real and imaginary parts."""
-        if not self.inputs:
+        if not self.columns:
             return jnp.zeros(2 * self.modes, self.modulus.dtype)
         added = jnp.sum(as_complex(self.input_matrix) * self._values(step), axis=-1)
         added = jnp.sqrt((1 - self.modulus) * (1 + self.modulus)) * added
@@ -248,5 +249,5 @@ class StochasticLRU(AbstractLinearGaussian):
 
     def _values(self, step: Step) -> Float[Array, " inputs"]:
         if step.inputs is None:
-            raise ValueError(f"the model reads {', '.join(self.inputs)} but no inputs were given: pass inputs=")
+            raise ValueError(f"the model reads {', '.join(self.columns)} but no inputs were given: pass inputs=")
         return step.inputs

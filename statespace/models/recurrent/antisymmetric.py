@@ -10,9 +10,9 @@ from jaxtyping import Array, Float
 
 from ...core.linalg import matmul
 from ...core.parameters import Unknown, with_fields
-from .cell import AbstractCell, set_weights
+from ..weights import biases, check_counts, input_weight, set_weights, weight
+from .cell import AbstractCell
 from .rotations import antisymmetric_matrix
-from .weights import biases, check_sizes, input_weight, weight
 
 
 class Antisymmetric(AbstractCell):
@@ -75,7 +75,8 @@ class Antisymmetric(AbstractCell):
         gate: bool = False,
         key: Any = None,
     ):
-        check_sizes(input_size, hidden_size=hidden_size)
+        check_counts(0, input_size=input_size)
+        check_counts(hidden_size=hidden_size)
         if not step_size > 0 or not damping >= 0:
             raise ValueError(f"step_size is above 0 and damping at least 0, got {step_size} and {damping}")
         self.inputs, self.units, self.gate = input_size, hidden_size, bool(gate)

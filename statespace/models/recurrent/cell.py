@@ -9,9 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from ...core.linalg import matmul
-from ...core.parameters import parameters, unknown
+from ...core.parameters import parameters, require_known
 from ..recursion import AbstractRecursion
-from .weights import drawn
 
 
 class AbstractCell(AbstractRecursion):
@@ -131,9 +130,7 @@ class AbstractCell(AbstractRecursion):
     def check(self, u: Array, dt: Array | None, mask: Array | None) -> None:
         """Raise a ValueError if the arguments of `scan` do not fit, or a weight is unknown."""
         super().check(u, dt, mask)
-        missing = unknown(self)
-        if missing:
-            raise ValueError(f"the cell's {', '.join(missing)} are unknown: make it with key=, or give them values")
+        require_known(self, "the cell")
 
     def from_inputs(self, u: Array, weights: Array, bias: Array) -> Array:
         """W u + b for one input or for all steps; b alone for a cell without inputs."""
@@ -166,9 +163,3 @@ class _Driven(AbstractRecursion):
     def step(self, state: Array, u: Array, dt: Any = None) -> tuple[Array, Array]:
         after = self.cell.advance(state, u, dt)
         return after, after
-
-
-def set_weights(cell: AbstractCell, key: Any) -> None:
-    """Give a cell that is being made its weights: draws of their initialisations, or unknown ones without a key."""
-    for name, value in drawn(cell, key).items():
-        setattr(cell, name, value)

@@ -12,8 +12,8 @@ from numpyro.distributions import constraints
 
 from ...core.linalg import matmul
 from ...core.parameters import Unknown
-from .cell import AbstractCell, set_weights
-from .weights import biases, check_choice, check_sizes, input_weight, normal, weight
+from ..weights import biases, check_choice, check_counts, input_weight, normal, set_weights, weight
+from .cell import AbstractCell
 
 _ACTIVATIONS = {"tanh": jnp.tanh, "logistic": jax.nn.sigmoid}
 
@@ -61,7 +61,8 @@ class CTRNN(AbstractCell):
     activation: str = eqx.field(static=True)
 
     def __init__(self, input_size: int, hidden_size: int, *, activation: str = "tanh", key: Any = None):
-        check_sizes(input_size, hidden_size=hidden_size)
+        check_counts(0, input_size=input_size)
+        check_counts(hidden_size=hidden_size)
         self.inputs, self.units = input_size, hidden_size
         self.activation = check_choice("activation", activation, tuple(_ACTIVATIONS))
         set_weights(self, key)

@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 
 from ...core.linalg import matmul
 from ...core.parameters import Unknown
-from .cell import AbstractCell, set_weights
-from .weights import biases, check_choice, check_sizes, input_weight, orthogonal, weight
+from ..weights import biases, check_choice, check_counts, input_weight, orthogonal, set_weights, weight
+from .cell import AbstractCell
 
 ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "identity": lambda x: x}
 
@@ -48,7 +48,8 @@ class Elman(AbstractCell):
     activation: str = eqx.field(static=True)
 
     def __init__(self, input_size: int, hidden_size: int, *, activation: str = "tanh", key: Any = None):
-        check_sizes(input_size, hidden_size=hidden_size)
+        check_counts(0, input_size=input_size)
+        check_counts(hidden_size=hidden_size)
         self.inputs, self.units = input_size, hidden_size
         self.activation = check_choice("activation", activation, tuple(ACTIVATIONS))
         set_weights(self, key)

@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 
 from ...core.linalg import matmul
 from ...core.parameters import Unknown
-from .cell import AbstractCell, set_weights
-from .weights import biases, check_choice, check_sizes, input_weight, orthogonal, weight
+from ..weights import biases, check_choice, check_counts, input_weight, orthogonal, set_weights, weight
+from .cell import AbstractCell
 
 
 class GRU(AbstractCell):
@@ -58,7 +58,8 @@ class GRU(AbstractCell):
     reset: str = eqx.field(static=True)
 
     def __init__(self, input_size: int, hidden_size: int, *, reset: str = "after", key: Any = None):
-        check_sizes(input_size, hidden_size=hidden_size)
+        check_counts(0, input_size=input_size)
+        check_counts(hidden_size=hidden_size)
         self.inputs, self.units = input_size, hidden_size
         self.reset = check_choice("reset", reset, ("after", "before"))
         set_weights(self, key)

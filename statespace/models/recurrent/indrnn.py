@@ -10,9 +10,9 @@ from jaxtyping import Array, Float
 from numpyro.distributions import constraints
 
 from ...core.parameters import Unknown
-from .cell import AbstractCell, set_weights
+from ..weights import biases, check_choice, check_counts, input_weight, set_weights, weight
+from .cell import AbstractCell
 from .elman import ACTIVATIONS
-from .weights import biases, check_choice, check_sizes, input_weight, weight
 
 
 class IndRNN(AbstractCell):
@@ -68,7 +68,8 @@ class IndRNN(AbstractCell):
         activation: str = "relu",
         key: Any = None,
     ):
-        check_sizes(input_size, hidden_size=hidden_size, horizon=horizon)
+        check_counts(0, input_size=input_size)
+        check_counts(hidden_size=hidden_size, horizon=horizon)
         if not growth >= 1:
             raise ValueError(f"growth is {growth}, expected a factor of at least 1")
         self.inputs, self.units, self.horizon, self.growth = input_size, hidden_size, horizon, float(growth)

@@ -8,9 +8,9 @@ from jaxtyping import Array, Float
 
 from ...core.linalg import matmul
 from ...core.parameters import Unknown
-from .cell import AbstractCell, set_weights
+from ..weights import biases, check_choice, check_counts, input_weight, normal, set_weights, weight
+from .cell import AbstractCell
 from .elman import ACTIVATIONS
-from .weights import biases, check_choice, check_sizes, input_weight, normal, weight
 
 
 class Jordan(AbstractCell):
@@ -52,7 +52,8 @@ class Jordan(AbstractCell):
     def __init__(
         self, input_size: int, hidden_size: int, output_size: int, *, activation: str = "tanh", key: Any = None
     ):
-        check_sizes(input_size, hidden_size=hidden_size, output_size=output_size)
+        check_counts(0, input_size=input_size)
+        check_counts(hidden_size=hidden_size, output_size=output_size)
         self.inputs, self.hidden, self.units = input_size, hidden_size, output_size
         self.activation = check_choice("activation", activation, tuple(ACTIVATIONS))
         set_weights(self, key)

@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 
 from ...core.linalg import matmul
 from ...core.parameters import Unknown
-from .cell import AbstractCell, set_weights
-from .weights import biases, check_sizes, input_weight, orthogonal, weight, zeros
+from ..weights import biases, check_counts, input_weight, orthogonal, set_weights, weight, zeros
+from .cell import AbstractCell
 
 
 def _forget(cell: "LSTM") -> Array:
@@ -65,7 +65,8 @@ class LSTM(AbstractCell):
     peepholes: bool = eqx.field(static=True)
 
     def __init__(self, input_size: int, hidden_size: int, *, peepholes: bool = False, key: Any = None):
-        check_sizes(input_size, hidden_size=hidden_size)
+        check_counts(0, input_size=input_size)
+        check_counts(hidden_size=hidden_size)
         self.inputs, self.units, self.peepholes = input_size, hidden_size, bool(peepholes)
         set_weights(self, key)
 

@@ -11,9 +11,9 @@ from jaxtyping import Array, Float
 
 from ...core.linalg import matmul
 from ...core.parameters import Unknown, with_fields
-from .cell import AbstractCell, set_weights
+from ..weights import biases, check_choice, check_counts, input_weight, normal, set_weights, weight
+from .cell import AbstractCell
 from .rotations import cayley, cayley_angles, householder
-from .weights import biases, check_choice, check_sizes, input_weight, normal, weight
 
 
 def _quarter_turns(cell: "Orthogonal", key: Any, shape: tuple[int, ...]) -> Array:
@@ -34,7 +34,7 @@ class Orthogonal(AbstractCell):
     Args:
         input_size: Number of inputs; 0 for a cell that runs by itself.
         hidden_size: Number of units.
-        matrix: "cayley" or "householder".
+        parametrisation: "cayley" or "householder".
         num_negative: Number of elements of D that are -1 ("cayley" only).
         num_reflections: Number of reflections ("householder" only); as many as units when left out.
         activation: s: "modrelu", or "identity", with b added: an undamped linear system.
@@ -59,19 +59,19 @@ class Orthogonal(AbstractCell):
         lambda self: (self.units * (self.units - 1) // 2,),
         _quarter_turns,
         spread=lambda self: self.units**-0.5,
-        active=lambda self: self.form == "cayley" and self.units > 1,
+        active=lambda self: self.parametrisation == "cayley" and self.units > 1,
     )
     reflections: Float[Array, "reflections units"] | Unknown = weight(
         lambda self: (self.num_reflections, self.units),
         normal,
-        active=lambda self: self.form == "householder",
+        active=lambda self: self.parametrisation == "householder",
     )
     bias: Float[Array, " units"] | Unknown = biases(lambda self: self.units)
     _: KW_ONLY  # the fields below have no default, those above have
     matrix: Float[Array, "units units"] | None = None
     inputs: int = eqx.field(static=True)
     units: int = eqx.field(static=True)
-    form: str = eqx.field(static=True)
+    parametrisation: str = eqx.field(static=True)
     num_negative: int = eqx.field(static=True)
     num_reflections: int = eqx.field(static=True)
     activation: str = eqx.field(static=True)
@@ -81,15 +81,16 @@ class Orthogonal(AbstractCell):
         input_size: int,
         hidden_size: int,
         *,
-        matrix: str = "cayley",
+        parametrisation: str = "cayley",
         num_negative: int = 0,
         num_reflections: int | None = None,
         activation: str = "modrelu",
         key: Any = None,
     ):
-        check_sizes(input_size, hidden_size=hidden_size)
-        self.form = check_choice("matrix", matrix, ("cayley", "householder"))
-        _check_counts(matrix, hidden_size, num_negative, num_reflections)
+        check_counts(0, input_size=input_size)
+        check_counts(hidden_size=hidden_size)
+        self.parametrisation = check_choice("parametrisation", parametrisation, ("cayley", "householder"))
+        _check_form(parametrisation, hidden_size, num_negative, num_reflections)
         self.inputs, self.units, self.num_negative = input_size, hidden_size, num_negative
         self.num_reflections = hidden_size if num_reflections is None else num_reflections
         self.activation = check_choice("activation", activation, ("modrelu", "identity"))
@@ -100,7 +101,7 @@ class Orthogonal(AbstractCell):
         """Q."""
         if self.matrix is not None:
             return self.matrix
-        if self.form == "householder":
+        if self.parametrisation == "householder":
             return householder(self.reflections)
         signs = jnp.where(jnp.arange(self.units) < self.units - self.num_negative, 1.0, -1.0).astype(self.bias.dtype)
         values = jnp.zeros(0, self.bias.dtype) if self.skew is None else self.skew
@@ -133,11 +134,11 @@ def modrelu(z: Float[Array, " n"], b: Float[Array, " n"]) -> Float[Array, " n"]:
     return jnp.sign(z) * jax.nn.relu(jnp.abs(z) + b)
 
 
-def _check_counts(form: str, units: int, negative: int, reflections: int | None) -> None:
+def _check_form(form: str, units: int, negative: int, reflections: int | None) -> None:
     if form == "householder" and negative:
-        raise ValueError('num_negative belongs to matrix="cayley": leave it out')
+        raise ValueError('num_negative belongs to parametrisation="cayley": leave it out')
     if form == "cayley" and reflections is not None:
-        raise ValueError('num_reflections belongs to matrix="householder": leave it out')
+        raise ValueError('num_reflections belongs to parametrisation="householder": leave it out')
     if not 0 <= negative <= units:
         raise ValueError(f"num_negative is {negative}, expected 0 to the number of units, {units}")
     if reflections is not None and not 1 <= reflections <= units:

@@ -1,6 +1,5 @@
 """Any recursion as a cell: its state as a real vector."""
 
-import math
 from typing import Any
 
 import equinox as eqx
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
 from ...core.parameters import parameters, replace
+from ...core.real_vector import from_real_vector, on_real_vectors, real_size, real_vector
 from ..recursion import AbstractRecursion
 from .cell import AbstractCell
 
@@ -43,7 +43,7 @@ class Ravelled(AbstractCell):
     @property
     def state_size(self) -> int:
         """Real numbers of the state, and the outputs."""
-        return sum(_count(leaf) for leaf in jax.tree.leaves(self._form())) + self.units
+        return real_size(self._form()) + self.units
 
     @property
     def num_noises(self) -> int:
@@ -52,12 +52,12 @@ class Ravelled(AbstractCell):
 
     @property
     def state_names(self) -> tuple[str, ...]:
-        """s0, s1, ... of the state, o0, o1, ... of the outputs."""
-        return (*(f"s{i}" for i in range(self.num_noises)), *(f"o{i}" for i in range(self.units)))
+        """h0, h1, ... of the state, output0, output1, ... of the outputs."""
+        return (*(f"h{i}" for i in range(self.num_noises)), *(f"output{i}" for i in range(self.units)))
 
     def start(self) -> Float[Array, " state"]:
         """The recursion's start, and an output of zero, which is never read."""
-        flat = ravelled(self.recursion.start())
+        flat = real_vector(self.recursion.start())
         return jnp.concatenate([flat, jnp.zeros(self.units, flat.dtype)])
 
     def drive(self, u: Float[Array, "*steps inputs"]) -> Float[Array, "*steps inputs"]:
@@ -68,9 +68,11 @@ class Ravelled(AbstractCell):
         self, state: Float[Array, " state"], driven: Float[Array, " inputs"], dt: Any = None
     ) -> Float[Array, " state"]:
         """State and output after an input."""
-        before = unravelled(state[: state.shape[0] - self.units], self._form())
-        after, output = self.recursion.step(before, driven, dt)
-        return jnp.concatenate([ravelled(after), output.astype(state.dtype)])
+        step = on_real_vectors(self.recursion.step, self._form())
+        after, output = step(state[: state.shape[0] - self.units], driven, dt)
+        if jnp.iscomplexobj(output):
+            raise TypeError(f"a cell has real outputs, but those of {type(self.recursion).__name__} are {output.dtype}")
+        return self.joined(after, output.astype(state.dtype))
 
     def output(self, state: Float[Array, " state"]) -> Float[Array, " outputs"]:
         """The output that the state carries."""
@@ -85,9 +87,13 @@ class Ravelled(AbstractCell):
         mask: Bool[Array, " time"] | None = None,
     ) -> tuple[Float[Array, "time outputs"], Float[Array, " state"]]:
         """All outputs, and the last state; by the recursion's own scan."""
-        inner = None if state is None else unravelled(state[: state.shape[0] - self.units], self._form())
+        inner = None if state is None else from_real_vector(self._form())(state[: state.shape[0] - self.units])
         outputs, last = self.recursion.scan(u, inner, dt=dt, mask=mask)
-        return outputs, jnp.concatenate([ravelled(last), outputs[-1]])
+        return outputs, self.joined(last, outputs[-1])
+
+    def joined(self, state: PyTree, output: Float[Array, " outputs"]) -> Float[Array, " state"]:
+        """The cell's state, of the recursion's and its output."""
+        return jnp.concatenate([real_vector(state), output])
 
     def _form(self) -> PyTree:
         """Shapes and types of the recursion's state, ones standing in for unknown weights."""
@@ -102,29 +108,3 @@ class Ravelled(AbstractCell):
 def as_cell(recursion: AbstractRecursion) -> AbstractCell:
     """The recursion itself if it is a cell, else as one."""
     return recursion if isinstance(recursion, AbstractCell) else Ravelled(recursion)
-
-
-def _count(leaf: Any) -> int:
-    return math.prod(leaf.shape) * (2 if jnp.issubdtype(leaf.dtype, jnp.complexfloating) else 1)
-
-
-def ravelled(tree: PyTree) -> Float[Array, " n"]:
-    """The numbers of a tree one after another; complex ones as their real, then their imaginary parts."""
-    parts: list[Array] = []
-    for leaf in jax.tree.leaves(tree):
-        flat = jnp.ravel(leaf)
-        parts += [flat.real, flat.imag] if jnp.iscomplexobj(flat) else [flat]
-    return jnp.concatenate(parts)
-
-
-def unravelled(vector: Float[Array, " n"], form: PyTree) -> PyTree:
-    """The tree of given shapes and types whose numbers `ravelled` put one after another."""
-    leaves, tree = jax.tree.flatten(form)
-    made, place = [], 0
-    for leaf in leaves:
-        part, place = vector[place : place + _count(leaf)], place + _count(leaf)
-        if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
-            real, imaginary = jnp.split(part, 2)
-            part = jax.lax.complex(real, imaginary)
-        made.append(part.reshape(leaf.shape))
-    return jax.tree.unflatten(tree, made)

@@ -12,7 +12,7 @@ from ..recursion import AbstractRecursion
 class ClosedLoop(AbstractRecursion):
     """An echo state network that runs freely: its output is fed back in place of the observation, without noise.
 
-        state = (h, y),    h' = recursion(h, ((y - level) / spread, u)),    y' = level + W phi'
+        state = (h, y),    h' = recursion(h, ((y - level) / unit, u)),    y' = level + W phi'
 
     Its inputs are the exogenous ones, of which there may be none; its output is y. Lyapunov exponents and fixed points
     of it are those of the system that the network has learned.
@@ -23,7 +23,7 @@ class ClosedLoop(AbstractRecursion):
 
     Example:
         >>> from statespace.models.reservoir import CycleCoupling, EchoState, Reservoir
-        >>> model = EchoState(Reservoir(1, CycleCoupling(3), key=0), 1e-3, 0.1, level=1.0, spread=1.0)
+        >>> model = EchoState(Reservoir(1, CycleCoupling(3), key=0), 1e-3, 0.1, level=1.0, unit=1.0)
         >>> y, _ = model.closed_loop(jnp.zeros((1, 5))).scan(jnp.zeros((4, 0)))
         >>> y[:, 0].tolist()
         [1.0, 1.0, 1.0, 1.0]
@@ -56,7 +56,7 @@ class ClosedLoop(AbstractRecursion):
         inner, previous = state
         model, zero = self.model, jnp.zeros((), int)
         step = Step(zero, jnp.zeros(()), inputs=u, previous=previous)
-        drive = model.drive(step)
+        drive = model.fed(step)
         inner, output = model.recursion.step(inner, drive, dt)
         y = model.centre + self.weights @ model.features(output, drive)
         return (inner, y), y

@@ -14,6 +14,8 @@ from jaxtyping import Array, Float, Int
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import eigs
 
+from ...core.keys import as_key
+
 _DENSE = 100  # units up to which all eigenvalues are computed; above, Arnoldi's method finds the largest
 _MOST_LINKS = 64
 
@@ -45,7 +47,7 @@ class SparseCoupling(AbstractCoupling):
     Args:
         units: Number of units.
         degree: Links into each unit.
-        key: PRNG key.
+        key: PRNG key, or a whole number that makes one.
 
     Raises:
         ValueError: If the degree is not between 1 and the number of units (or 64: a dense matrix is quicker then).
@@ -68,11 +70,11 @@ class SparseCoupling(AbstractCoupling):
                 f"degree is {degree}, expected 1 to {min(units, _MOST_LINKS)} links into each of {units} units; "
                 "DenseCoupling serves more"
             )
-        random = _generator(key)
+        random = host_generator(key)
         sources = np.argpartition(random.random((units, units)), degree - 1, axis=1)[:, :degree]
         weights = random.normal(size=(units, degree))
         rows = np.repeat(np.arange(units), degree)
-        self.made_radius = spectral_radius(csr_matrix((weights.ravel(), (rows, sources.ravel())), (units, units)))
+        self.made_radius = _radius(csr_matrix((weights.ravel(), (rows, sources.ravel())), (units, units)))
         self.sources = jnp.asarray(sources, jnp.int32)
         self.weights = _unit(weights, self.made_radius)
 
@@ -137,14 +139,14 @@ class DenseCoupling(AbstractCoupling):
         values = np.asarray(matrix, np.float64)
         if values.ndim != 2 or values.shape[0] != values.shape[1] or not np.all(np.isfinite(values)):
             raise ValueError(f"a coupling is a square matrix of finite numbers, got shape {values.shape}")
-        self.made_radius = spectral_radius(values)
+        self.made_radius = _radius(values)
         self.matrix = _unit(values, self.made_radius)
 
     @staticmethod
     def random(units: int, *, key: Any) -> "DenseCoupling":
         """Independent normal weights between all units."""
         _check_units(units)
-        return DenseCoupling(_generator(key).normal(size=(units, units)))
+        return DenseCoupling(host_generator(key).normal(size=(units, units)))
 
     @staticmethod
     def orthogonal(units: int, *, key: Any) -> "DenseCoupling":
@@ -153,7 +155,7 @@ class DenseCoupling(AbstractCoupling):
         Reference: White, Lee and Sompolinsky (2004), "Short-term memory in orthogonal neural networks".
         """
         _check_units(units)
-        q, r = np.linalg.qr(_generator(key).normal(size=(units, units)))
+        q, r = np.linalg.qr(host_generator(key).normal(size=(units, units)))
         made = object.__new__(DenseCoupling)  # its radius is one by construction, and no eigenvalue need be computed
         object.__setattr__(made, "matrix", _unit(q * np.sign(np.diag(r)), 1.0))
         object.__setattr__(made, "made_radius", 1.0)
@@ -169,16 +171,8 @@ class DenseCoupling(AbstractCoupling):
         return self.matrix @ x
 
 
-def spectral_radius(matrix: Any) -> float:
-    """The largest modulus of the eigenvalues of a dense or sparse matrix, in float64.
-
-    Args:
-        matrix: NumPy array or SciPy sparse matrix.
-
-    Example:
-        >>> spectral_radius(np.array([[0.0, 4.0], [1.0, 0.0]]))
-        2.0
-    """
+def _radius(matrix: Any) -> float:
+    """The spectral radius of a NumPy or SciPy sparse matrix, on the host and in float64 whatever JAX's types are."""
     size = matrix.shape[0]
     if size <= _DENSE:
         return float(np.abs(np.linalg.eigvals(matrix if isinstance(matrix, np.ndarray) else matrix.toarray())).max())
@@ -199,8 +193,12 @@ def _check_units(units: int) -> None:
         raise ValueError(f"a reservoir has at least 1 unit, got {units}")
 
 
-def _generator(key: Any) -> np.random.Generator:
-    """Random numbers on the host from a PRNG key."""
+def host_generator(key: Any) -> np.random.Generator:
+    """Random numbers on the host from a PRNG key, or from a whole number.
+
+    Raises:
+        TypeError: If it is no key.
+    """
     with jax.ensure_compile_time_eval():  # a reservoir may be made inside a function that is being traced
-        seed = jax.random.key_data(jax.random.key(key) if isinstance(key, int) else key)
+        seed = jax.random.key_data(as_key(key))
         return np.random.default_rng(np.asarray(seed).astype(np.uint32).tolist())

@@ -13,11 +13,12 @@ from numpyro.distributions import constraints
 
 from ...core.normal import FactorNormal
 from ...core.parameters import Unknown, as_value, is_traced, param, with_fields
-from ...core.real_vector import from_real_vector, real_size, real_vector
 from ...core.step import Step
 from ..base import AbstractStateSpace
+from ..recurrent.ravelled import Ravelled
 from ..recursion import AbstractRecursion
 from .closed_loop import ClosedLoop
+from .values import as_value_of
 
 SQUARES = (None, "even", "all")
 
@@ -25,11 +26,11 @@ SQUARES = (None, "even", "all")
 class EchoState(AbstractStateSpace):
     """A frozen recursion driven by the last observation and by inputs, and a linear readout of it.
 
-        r[t]   = ((y[t-1] - level) / spread, u[t])
+        r[t]   = ((y[t-1] - level) / unit, u[t])
         h[t], o[t] = recursion(h[t-1], r[t])
         phi[t] = (o[t], r[t], 1)
-        y[t]   = level + W phi[t] + noise_scale e[t]
-        W[s, i] ~ N(0, noise_scale[s]^2 / ridge)
+        y[t]   = level + W phi[t] + emission_scale e[t]
+        W[s, i] ~ N(0, emission_scale[s]^2 / ridge)
 
     The mode of W given data and scales is ridge regression. `BayesianReadout` integrates W out, so that maximum
     likelihood or NUTS learn the spectral radius, leak and input scale of a reservoir, the ridge and the noise by their
@@ -38,17 +39,17 @@ class EchoState(AbstractStateSpace):
     Args:
         recursion: Reservoir, cell or layer; it takes the fed-back series (if `feedback`), then the inputs.
         ridge: Prior precision of a weight over that of the noise; None if unknown.
-        noise_scale: Standard deviation of the noise of each series, in the data's unit; None if unknown.
-        drift: Standard deviation of each weight's step from stamp to stamp, over that of the noise; exactly 0 (weights
-            are constant) is not learned.
-        inputs: Names of the input columns. They enter as they are: give them a size of about one.
+        emission_scale: Standard deviation of the noise of each series, in the data's unit; None if unknown.
+        weight_drift: Standard deviation of each weight's step from stamp to stamp, over that of the noise; exactly 0
+            (weights are constant) is not learned.
+        input_names: Names of the input columns. They enter as they are: give them a size of about one.
         num_series: Number of series.
         feedback: Whether the last observation is an input; a series that feeds back must be complete.
         squares: None, "even" (every second output is replaced by its square) or "all" (squares are added).
         direct: Whether the readout sees r[t] too.
         washout: Stamps at the start that drive the recursion but teach the readout nothing.
         level: What the weights explain the deviations from; the data's mean when left out.
-        spread: The unit in which observations are fed back; the data's standard deviation when left out.
+        unit: The unit in which observations are fed back; the data's standard deviation when left out.
         previous: The observation before the first stamp; the level when left out.
 
     Raises:
@@ -57,7 +58,7 @@ class EchoState(AbstractStateSpace):
 
     Example:
         >>> from statespace.models.reservoir import CycleCoupling, Reservoir
-        >>> model = EchoState(Reservoir(1, CycleCoupling(20), key=0), ridge=1e-6, noise_scale=0.1)
+        >>> model = EchoState(Reservoir(1, CycleCoupling(20), key=0), ridge=1e-6, emission_scale=0.1)
         >>> model.num_features
         22
 
@@ -70,20 +71,20 @@ class EchoState(AbstractStateSpace):
         prior=lambda self, scale: dist.LogNormal(jnp.log(1e-4), 4.0),
         start=lambda self, scale: jnp.asarray(1e-4),
     )
-    noise_scale: Float[Array, "*series"] | Unknown = param(
+    emission_scale: Float[Array, "*series"] | Unknown = param(
         constraints.positive,
         unit="data",
         prior=lambda self, scale: dist.HalfNormal(jnp.broadcast_to(jnp.asarray(scale), self.noise_shape)),
         shape=lambda self: self.noise_shape,
         start=lambda self, scale: jnp.broadcast_to(0.1 * jnp.asarray(scale), self.noise_shape),
     )
-    drift: Float[Array, ""] | Unknown = param(
+    weight_drift: Float[Array, ""] | Unknown = param(
         constraints.positive, prior=lambda self, scale: dist.HalfNormal(0.1), active=lambda self: self.drifts
     )
     _: KW_ONLY
     recursion: AbstractRecursion
     level: Float[Array, " series"] | None
-    spread: Float[Array, " series"] | None
+    unit: Float[Array, " series"] | None
     previous: Float[Array, " series"] | None
     columns: tuple[str, ...] = eqx.field(static=True)
     count: int = eqx.field(static=True)
@@ -97,27 +98,27 @@ class EchoState(AbstractStateSpace):
         self,
         recursion: AbstractRecursion,
         ridge: Any = None,
-        noise_scale: Any = None,
-        drift: Any = 0.0,
+        emission_scale: Any = None,
+        weight_drift: Any = 0.0,
         *,
-        inputs: Sequence[str] = (),
+        input_names: Sequence[str] = (),
         num_series: int = 1,
         feedback: bool = True,
         squares: str | None = None,
         direct: bool = True,
         washout: int = 0,
         level: Any = None,
-        spread: Any = None,
+        unit: Any = None,
         previous: Any = None,
     ):
         self.recursion, self.count, self.washout = recursion, num_series, washout
-        self.columns = (inputs,) if isinstance(inputs, str) else tuple(inputs)
+        self.columns = (input_names,) if isinstance(input_names, str) else tuple(input_names)
         self.feedback, self.squares, self.direct = feedback, squares, direct
-        self.ridge, self.drift = as_value(ridge), as_value(drift)
-        self.drifts = not (isinstance(drift, (int, float)) and drift == 0)
-        self.noise_scale = _for_each(noise_scale, self.noise_shape, "noise_scale")
-        self.level, self.spread = (_for_each(v, (num_series,), n) for v, n in ((level, "level"), (spread, "spread")))
-        self.previous = _for_each(previous, (num_series,), "previous")
+        self.ridge, self.weight_drift = as_value(ridge), as_value(weight_drift)
+        self.drifts = not (isinstance(weight_drift, (int, float)) and weight_drift == 0)
+        self.emission_scale = as_value_of(emission_scale, self.noise_shape, "emission_scale")
+        self.level, self.unit = (as_value_of(v, (num_series,), n) for v, n in ((level, "level"), (unit, "unit")))
+        self.previous = as_value_of(previous, (num_series,), "previous")
         self._check()
 
     def _check(self) -> None:
@@ -135,12 +136,13 @@ class EchoState(AbstractStateSpace):
             )
         if not self.feedback and self.previous is not None:
             raise ValueError("previous= goes with feedback=True: without it no observation is read")
-        if self.spread is not None and not is_traced(self.spread) and not np.all(np.asarray(self.spread) > 0):
-            raise ValueError(f"spread is {np.asarray(self.spread)}, expected positive numbers")
+        if self.unit is not None and not is_traced(self.unit) and not np.all(np.asarray(self.unit) > 0):
+            raise ValueError(f"unit is {np.asarray(self.unit)}, expected positive numbers")
 
-    def _inner(self) -> PyTree:
-        """The shapes of the recursion's state."""
-        return eqx.filter_eval_shape(self.recursion.start)
+    @property
+    def _cell(self) -> Ravelled:
+        """The recursion with real vectors as states, each with the output at its end."""
+        return Ravelled(self.recursion)
 
     @property
     def noise_shape(self) -> tuple[int, ...]:
@@ -181,10 +183,8 @@ class EchoState(AbstractStateSpace):
     @property
     def state_names(self) -> tuple[str, ...]:
         """The recursion's state, its output, and the weights."""
-        inner = real_size(self._inner())
         weights = [f"weight{s}_{i}" for s in range(self.count) for i in range(self.num_features)]
-        outputs = [f"output{i}" for i in range(self.recursion.output_size)]
-        return (*(f"inner{i}" for i in range(inner)), *outputs, *weights)
+        return (*self._cell.state_names, *weights)
 
     @property
     def centre(self) -> Float[Array, " series"]:
@@ -192,27 +192,27 @@ class EchoState(AbstractStateSpace):
         return jnp.zeros(self.count) if self.level is None else self.level
 
     @property
-    def unit(self) -> Float[Array, " series"]:
-        """The unit of what is fed back: the spread, 1 while no data have told it."""
-        return jnp.ones(self.count) if self.spread is None else self.spread
+    def feedback_unit(self) -> Float[Array, " series"]:
+        """The unit of what is fed back, 1 while no data have told it."""
+        return jnp.ones(self.count) if self.unit is None else self.unit
 
     @property
     def noise(self) -> Float[Array, " series"]:
         """The noise scale of each series."""
-        return jnp.broadcast_to(self.noise_scale, (self.count,))
+        return jnp.broadcast_to(self.emission_scale, (self.count,))
 
     def bind(self, binding: Any) -> "EchoState":
-        """The model with level and spread of the data, where it has none of its own."""
-        found = {"level": binding.level, "spread": binding.scale}
+        """The model with level and unit of the data, where it has none of its own."""
+        found = {"level": binding.level, "unit": binding.scale}
         open_ = {n: jnp.asarray(v, float) for n, v in found.items() if getattr(self, n) is None and v is not None}
         sized = {name: value for name, value in open_.items() if value.shape == (self.count,)}
         return with_fields(self, **sized) if sized else self
 
-    def drive(self, steps: Step) -> Float[Array, "*time inputs"]:
+    def fed(self, steps: Step) -> Float[Array, "*time inputs"]:
         """What enters the recursion at one step or at many: r."""
         parts = []
         if self.feedback:
-            parts.append((jnp.asarray(steps.previous) - self.centre) / self.unit)
+            parts.append((jnp.asarray(steps.previous) - self.centre) / self.feedback_unit)
         if self.columns:
             parts.append(jnp.asarray(steps.inputs))
         return jnp.concatenate(parts, axis=-1) if parts else jnp.zeros((*steps.index.shape, 0))
@@ -237,7 +237,7 @@ class EchoState(AbstractStateSpace):
             steps: The stamps, with the observations before them.
             state: The recursion's state before the first of them; at rest when left out.
         """
-        drive, dt = self.drive(steps), None
+        drive, dt = self.fed(steps), None
         if self.recursion.reads_dt:
             dt = steps.dt if state is not None else steps.dt.at[0].set(1.0)  # before the first stamp there is no time
         outputs, last = self.recursion.scan(drive, state, dt=dt)
@@ -253,53 +253,34 @@ class EchoState(AbstractStateSpace):
     def initial(self, step: Step) -> FactorNormal:
         """The law of state, output and weights at the first stamp."""
         size = self.count * self.num_features
-        dt = 1.0 if self.recursion.reads_dt else None
-        mean = self._moved(self.recursion.start(), jnp.zeros(size), step, dt)
-        prior = jnp.repeat(self.noise / jnp.sqrt(self.ridge), self.num_features)
-        return FactorNormal(mean, _below(mean, jnp.diag(prior)))
+        mean = self._moved(jnp.concatenate([self._cell.start(), jnp.zeros(size)]), step, 1.0)
+        return FactorNormal(mean, self._of_weights(mean, self.noise / jnp.sqrt(self.ridge)))
 
     def transition(self, x: Float[Array, " state"], step: Step) -> FactorNormal:
         """The recursion's next step; the weights stay, or drift."""
-        state, _, weights = self.split(x)
-        dt = step.dt if self.recursion.reads_dt else None
-        mean = self._moved(state, weights.reshape(-1), step, dt)
+        mean = self._moved(x, step, step.dt)
         if not self.drifts:
             return FactorNormal(mean, jnp.zeros((mean.shape[0], 0), mean.dtype))
-        moves = jnp.repeat(self.noise * self.drift, self.num_features)
-        return FactorNormal(mean, _below(mean, jnp.diag(moves)))
+        return FactorNormal(mean, self._of_weights(mean, self.noise * self.weight_drift))
 
     def emission(self, x: Float[Array, " state"], step: Step) -> FactorNormal:
         """The law of the observation."""
-        _, output, weights = self.split(x)
-        phi = self.features(output, self.drive(step))
+        end = self._cell.state_size
+        weights = x[end:].reshape(self.count, self.num_features)
+        phi = self.features(x[end - self.recursion.output_size : end], self.fed(step))
         return FactorNormal(self.centre + weights @ phi, jnp.diag(self.noise))
 
-    def split(self, x: Float[Array, " state"]) -> tuple[PyTree, Float[Array, " outputs"], Float[Array, "..."]]:
-        """The recursion's state, its output and the weights of a state vector."""
-        like = self._inner()
-        start = real_size(like)
-        end = start + self.recursion.output_size
-        return from_real_vector(like)(x[:start]), x[start:end], x[end:].reshape(self.count, self.num_features)
-
     def joined(self, state: PyTree, output: Float[Array, " outputs"], weights: Float[Array, "..."]) -> Array:
-        """A state vector of its three parts."""
-        return jnp.concatenate([real_vector(state), output, weights.reshape(-1)])
+        """A state vector of the recursion's state, its output and the weights."""
+        return jnp.concatenate([self._cell.joined(state, output), weights.reshape(-1)])
 
-    def _moved(self, state: PyTree, weights: Array, step: Step, dt: Any) -> Array:
-        after, output = self.recursion.step(state, self.drive(step), dt)
-        return self.joined(after, output, weights)
+    def _moved(self, x: Float[Array, " state"], step: Step, dt: Any) -> Float[Array, " state"]:
+        """The recursion moved by a step, the weights as they are."""
+        end = self._cell.state_size
+        after = self._cell.advance(x[:end], self.fed(step), dt if self.recursion.reads_dt else None)
+        return jnp.concatenate([after, x[end:]])
 
-
-def _for_each(value: Any, shape: tuple[int, ...], name: str) -> Any:
-    """A value in the given shape, one number for all; None stays None."""
-    value = as_value(value)
-    if value is None or value.shape[-len(shape) or value.ndim :] == shape:
-        return value
-    if value.ndim == 0 or value.shape == (1,):
-        return jnp.broadcast_to(value.reshape(()), shape)
-    raise ValueError(f"{name} has shape {value.shape}, expected a number or {shape}")
-
-
-def _below(mean: Array, factor: Array) -> Array:
-    """A noise factor of the last rows, zero above them."""
-    return jnp.zeros((mean.shape[0], factor.shape[1]), mean.dtype).at[-factor.shape[0] :].set(factor)
+    def _of_weights(self, mean: Array, scale: Float[Array, " series"]) -> Float[Array, "state weights"]:
+        """The factor of independent noise on the weights alone, of one scale for each series."""
+        factor = jnp.diag(jnp.repeat(scale, self.num_features))
+        return jnp.pad(factor, ((mean.shape[0] - factor.shape[0], 0), (0, 0)))

@@ -4,7 +4,7 @@ from typing import Any
 
 from jaxtyping import Array, Float, PyTree
 
-from ...core.parameters import unknown
+from ...core.parameters import require_known
 from ..recursion import AbstractRecursion
 
 
@@ -28,9 +28,7 @@ class Frozen(AbstractRecursion):
     held: dict[str, AbstractRecursion]  # parameters are not looked for in a dictionary of modules
 
     def __init__(self, recursion: AbstractRecursion):
-        missing = unknown(recursion)
-        if missing:
-            raise ValueError(f"what is frozen has no value for {', '.join(missing)}: give values")
+        require_known(recursion, "what is frozen")
         self.held = {"recursion": recursion}
 
     @property

@@ -13,7 +13,8 @@ from numpyro.distributions import constraints
 
 from ...core.parameters import Unknown, as_value, is_traced, param
 from ..recursion import AbstractRecursion
-from .coupling import AbstractCoupling, _generator
+from .coupling import AbstractCoupling, host_generator
+from .values import as_value_of
 
 ACTIVATIONS = {"tanh": jnp.tanh, "identity": lambda x: x}
 
@@ -36,7 +37,7 @@ class Reservoir(AbstractRecursion):
         activation: "tanh", or "identity" for a linear reservoir.
         input_weights: V, (units, inputs); uniform on (-1, 1) when left out.
         bias: b, (units,); uniform on (-1, 1) when left out.
-        key: PRNG key for the weights that are left out.
+        key: PRNG key, or a whole number that makes one, for the weights that are left out.
 
     Raises:
         ValueError: If a shape, a scale or the activation is not as it should be, or a key is needed.
@@ -101,17 +102,10 @@ class Reservoir(AbstractRecursion):
         self.input_weights, self.bias = drawn
         self.spectral_radius, self.leak = as_value(spectral_radius), as_value(leak)
         self.bias_scale = as_value(bias_scale)
-        scale = as_value(input_scale)
-        self.input_scale = scale
-        if scale is not None and scale.ndim == 0:
-            self.input_scale = jnp.broadcast_to(scale, (input_size,))
+        self.input_scale = as_value_of(input_scale, (input_size,), "input_scale")
         self._check_values()
 
     def _check_values(self) -> None:
-        if self.input_scale is not None and self.input_scale.shape[-1:] != (self.input_size,):
-            raise ValueError(
-                f"input_scale has shape {self.input_scale.shape}, expected a number or ({self.input_size},)"
-            )
         for name, high in (("spectral_radius", np.inf), ("leak", 1.0), ("input_scale", np.inf), ("bias_scale", np.inf)):
             value = getattr(self, name)
             low = 0.0 if name == "bias_scale" else np.finfo(float).tiny
@@ -215,7 +209,7 @@ def _weights(shape: tuple[int, int], given: Any, bias: Any, biased: bool, key: A
     """Input weights and bias: those given, or uniform on (-1, 1)."""
     if key is None and (given is None or (bias is None and biased)):
         raise ValueError("the weights are random: pass key=jax.random.key(0), or input_weights= (and bias=)")
-    random = _generator(0 if key is None else key)
+    random = host_generator(0 if key is None else key)
     drawn = random.uniform(-1.0, 1.0, shape), random.uniform(-1.0, 1.0, shape[0])
     weights = np.asarray(drawn[0] if given is None else given, np.float64)
     constant = np.asarray(drawn[1] if bias is None else bias, np.float64)

@@ -36,12 +36,12 @@ LAYERS = {
     "stack": lambda: Stack(3, 2, lambda key: LRU(4, 3, key=key), depth=2, key=KEY),
 }
 MORE = {
-    "S4D inverse, bilinear": lambda: S4D(3, 4, start="inv", discretisation="s4_bilinear", **WIDE, key=KEY),
-    "S4D Legendre": lambda: S4D(3, 6, start="legs", **WIDE, key=KEY),
-    "S5 bilinear": lambda: S5(3, 6, discretisation="s4_bilinear", **WIDE, key=KEY),
+    "S4D inverse, bilinear": lambda: S4D(3, 4, initial_modes="inv", rule="s4_bilinear", **WIDE, key=KEY),
+    "S4D Legendre": lambda: S4D(3, 6, initial_modes="legs", **WIDE, key=KEY),
+    "S5 bilinear": lambda: S5(3, 6, rule="s4_bilinear", **WIDE, key=KEY),
     "S4 window": lambda: S4(3, 6, measure="legt", **WIDE, key=KEY),
     "S4 Fourier": lambda: S4(3, 6, measure="fout", **WIDE, key=KEY),
-    "selective, Euler": lambda: SelectiveSSM(3, 2, discretisation="held_euler", step_rank=2, **WIDE, key=KEY),
+    "selective, Euler": lambda: SelectiveSSM(3, 2, rule="held_euler", step_rank=2, **WIDE, key=KEY),
     "retention": lambda: LinearAttention(4, 2, decay="fixed", feature_map="identity", key=KEY),
     "fixed decay": lambda: LinearAttention(4, 2, decay="fixed", key=KEY),
     "short convolution": lambda: ShortConvolution(3, 3, key=KEY),

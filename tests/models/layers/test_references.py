@@ -60,7 +60,7 @@ def dense(layer, channel):
 
 @pytest.mark.parametrize(("rule", "start"), [("zoh", "lin"), ("s4_bilinear", "inv"), ("zoh", "legs")])
 def test_s4d_is_a_discretised_system(rule, start):
-    layer = S4D(2, 8, start=start, discretisation=rule, step_bounds=(0.05, 0.2), key=KEY)
+    layer = S4D(2, 8, initial_modes=start, rule=rule, step_bounds=(0.05, 0.2), key=KEY)
     kernel = np.asarray(eqx.filter_jit(lambda layer: layer.kernel(30))(layer))
     for channel in range(2):
         a, b, c = dense(layer, channel)
@@ -74,10 +74,10 @@ def test_s4d_is_a_discretised_system(rule, start):
 
 
 def test_published_starts():
-    lin, inv = S4D(1, 8, key=KEY), S4D(1, 8, start="inv", key=KEY)
+    lin, inv = S4D(1, 8, key=KEY), S4D(1, 8, initial_modes="inv", key=KEY)
     np.testing.assert_allclose(lin.frequency[0], np.pi * np.arange(4), rtol=1e-15)
     np.testing.assert_allclose(inv.frequency[0], [8 / np.pi * (8 / (2 * n + 1) - 1) for n in range(4)], rtol=1e-14)
-    for layer in (lin, inv, S4D(1, 8, start="legs", key=KEY), S5(1, 8, blocks=2, key=KEY)):
+    for layer in (lin, inv, S4D(1, 8, initial_modes="legs", key=KEY), S5(1, 8, blocks=2, key=KEY)):
         np.testing.assert_allclose(np.exp(layer.log_decay), 0.5, rtol=1e-13)
     slow = SelectiveSSM(2, 4, step_bounds=(1e-3, 1e-3), key=KEY)
     np.testing.assert_allclose(np.exp(slow.log_rates), [[1, 2, 3, 4]] * 2)
@@ -124,13 +124,13 @@ def selective_loop(layer, u):
 
 
 def test_selective_scan_is_the_paper_s_loop():
-    layer = SelectiveSSM(3, 4, step_rank=2, discretisation="held_euler", key=KEY)
+    layer = SelectiveSSM(3, 4, step_rank=2, rule="held_euler", key=KEY)
     u = np.random.default_rng(1).normal(size=(25, 3))
     np.testing.assert_allclose(scanned(layer, u), selective_loop(layer, u), rtol=1e-11, atol=1e-13)
 
 
 def test_mamba_is_its_parts():
-    layer = Mamba(2, 3, width=3, discretisation="held_euler", key=KEY)
+    layer = Mamba(2, 3, width=3, rule="held_euler", key=KEY)
     u = np.random.default_rng(2).normal(size=(15, 2))
 
     def silu(x):
@@ -259,11 +259,11 @@ def test_wrong_options_raise():
         (lambda: LRU(0, 3), "input_size is 0"),
         (lambda: LRU(1, 3, ring=(0.5, 1.0)), "lower < upper < 1"),
         (lambda: S4D(2, 5), "an even number"),
-        (lambda: S4D(2, 4, start="line"), "start='line' is unknown"),
+        (lambda: S4D(2, 4, initial_modes="line"), "initial_modes='line' is unknown"),
         (lambda: S4D(2, 4, step_bounds=(0.1, 0.01)), "in order"),
         (lambda: S5(2, 6, blocks=2), "blocks of pairs"),
         (lambda: S4(2, 4, measure="lmu"), "measure='lmu' is unknown"),
-        (lambda: SelectiveSSM(2, 4, discretisation="euler"), "discretisation='euler' is unknown"),
+        (lambda: SelectiveSSM(2, 4, rule="euler"), "rule='euler' is unknown"),
         (lambda: LinearAttention(5, 2), "do not divide"),
         (lambda: LinearAttention(4, 2, feature_map="identity", normalised=True), "needs positive features"),
         (lambda: Stack(1, 1, lambda key: LRU(2, 2), depth=0), "depth is 0"),

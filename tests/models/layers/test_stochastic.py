@@ -106,10 +106,10 @@ def test_one_mode_is_a_stochastic_cycle():
 def test_wrong_arguments_raise():
     with pytest.raises(TypeError, match="an LRU, an S5 or an S4D"):
         StochasticLRU.from_layer(S4(2, 4, key=KEY))
-    with pytest.raises(ValueError, match='discretisation="zoh"'):
-        StochasticLRU.from_layer(S4D(2, 4, discretisation="s4_bilinear", key=KEY))
+    with pytest.raises(ValueError, match='rule="zoh"'):
+        StochasticLRU.from_layer(S4D(2, 4, rule="s4_bilinear", key=KEY))
     with pytest.raises(ValueError, match="have a loading"):
-        StochasticLRU(2, amplitude=[1.0, 1.0], series=2)
+        StochasticLRU(2, amplitude=[1.0, 1.0], num_series=2)
     with pytest.raises(ValueError, match="name the input_names"):
         StochasticLRU(2, feedthrough=[[1.0]])
 

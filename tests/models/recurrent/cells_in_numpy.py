@@ -60,7 +60,7 @@ def skew(values, size):
 
 def orthogonal_matrix(w, cell):
     size = cell.units
-    if cell.form == "cayley":
+    if cell.parametrisation == "cayley":
         d = np.diag([1.0] * (size - cell.num_negative) + [-1.0] * cell.num_negative)
         return scipy.linalg.inv(np.eye(size) + skew(w["skew"], size)) @ (np.eye(size) - skew(w["skew"], size)) @ d
     q = np.eye(size)

@@ -33,7 +33,7 @@ CELLS = {
     "cayley": (naive.orthogonal, lambda key: Orthogonal(INPUTS, UNITS, num_negative=2, key=key)),
     "householder": (
         naive.orthogonal,
-        lambda key: Orthogonal(INPUTS, UNITS, matrix="householder", num_reflections=3, key=key),
+        lambda key: Orthogonal(INPUTS, UNITS, parametrisation="householder", num_reflections=3, key=key),
     ),
     "antisymmetric": (naive.antisymmetric, lambda key: Antisymmetric(INPUTS, UNITS, key=key)),
     "gated": (naive.antisymmetric, lambda key: Antisymmetric(INPUTS, UNITS, gate=True, damping=0.1, key=key)),
@@ -195,6 +195,21 @@ def test_ravelled_is_the_cell(kind):
     assert len(wrapped.state_names) == wrapped.state_size
 
 
+def test_a_recursion_of_complex_outputs_is_no_cell():
+    class Turning(AbstractRecursion):
+        input_size = output_size = 1
+
+        def start(self):
+            return jnp.zeros(1, complex)
+
+        def step(self, state, u, dt=None):
+            return 1j * state + u, state
+
+    cell = Ravelled(Turning())
+    with pytest.raises(TypeError, match="those of Turning are complex128"):
+        cell.step(cell.start(), jnp.ones(1))
+
+
 def test_a_cell_without_key_is_unknown_and_starts_at_its_initialisation(name):
     blank, made = CELLS[name][1](None), CELLS[name][1](jax.random.key(0))
     assert unknown(blank) == list(parameters(made))
@@ -203,7 +218,7 @@ def test_a_cell_without_key_is_unknown_and_starts_at_its_initialisation(name):
         np.testing.assert_array_equal(start, parameters(made)[path].value)
         assert found.default_prior(1.0).batch_shape == found.shape
         assert bool(jnp.all(found.constraint(start)))
-    with pytest.raises(ValueError, match="unknown: make it with key="):
+    with pytest.raises(ValueError, match="the cell has no value for .* make it with key="):
         blank.scan(jnp.zeros((3, INPUTS)))
 
 
@@ -264,7 +279,7 @@ def test_equinox_gru():
     np.testing.assert_allclose(ours.step(h, u)[0], expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("options", [{"num_negative": 3}, {"matrix": "householder"}])
+@pytest.mark.parametrize("options", [{"num_negative": 3}, {"parametrisation": "householder"}])
 def test_orthogonal_matrices(options):
     made = jax.jit(lambda key: random(Orthogonal(1, 6, **options, key=key), key))
     q = np.asarray(jax.jit(lambda cell: cell.recurrent_matrix())(made(jax.random.key(0))))
@@ -306,11 +321,14 @@ def test_exponential_euler_is_exact_for_the_leak():
         (lambda: LSTM(1, 2.5), "hidden_size is 2.5"),
         (lambda: IndRNN(1, 2, horizon=0), "horizon is 0"),
         (lambda: IndRNN(1, 2, horizon=5, growth=0.5), "growth is 0.5"),
-        (lambda: Orthogonal(1, 2, matrix="givens"), "matrix='givens' is unknown"),
+        (lambda: Orthogonal(1, 2, parametrisation="givens"), "parametrisation='givens' is unknown"),
         (lambda: Orthogonal(1, 2, num_negative=3), "num_negative is 3"),
-        (lambda: Orthogonal(1, 2, num_reflections=1), 'belongs to matrix="householder"'),
-        (lambda: Orthogonal(1, 2, matrix="householder", num_negative=1), 'belongs to matrix="cayley"'),
-        (lambda: Orthogonal(1, 2, matrix="householder", num_reflections=3), "num_reflections is 3"),
+        (lambda: Orthogonal(1, 2, num_reflections=1), 'belongs to parametrisation="householder"'),
+        (
+            lambda: Orthogonal(1, 2, parametrisation="householder", num_negative=1),
+            'belongs to parametrisation="cayley"',
+        ),
+        (lambda: Orthogonal(1, 2, parametrisation="householder", num_reflections=3), "num_reflections is 3"),
         (lambda: Antisymmetric(1, 2, step_size=0.0), "step_size is above 0"),
         (lambda: CTRNN(1, 2, activation="relu"), "activation='relu' is unknown"),
         (lambda: Elman(1, 2, key=jax.random.key(0)).scan(jnp.zeros((3, 2))), "expected \\(time, 1\\)"),

@@ -42,7 +42,7 @@ CELLS = {
     "lstm": lambda n: LSTM(n, 3, key=KEY),
     "indrnn": lambda n: IndRNN(n, 3, horizon=20, activation="tanh", key=KEY),
     "cayley": lambda n: Orthogonal(n, 3, key=KEY),
-    "householder": lambda n: Orthogonal(n, 3, matrix="householder", key=KEY),
+    "householder": lambda n: Orthogonal(n, 3, parametrisation="householder", key=KEY),
     "antisymmetric": lambda n: Antisymmetric(n, 3, gate=True, key=KEY),
     "ctrnn": lambda n: CTRNN(n, 3, key=KEY),
     "ravelled": lambda n: Ravelled(GRU(n, 3, key=KEY)),
@@ -216,7 +216,7 @@ class Complex(AbstractRecursion):
 
 def test_any_recursion_is_a_model():
     model = Recurrent(Complex(), GaussianHead([[0.3]], [0.0], [1.0], level=0.0, unit=1.0))
-    assert model.state_names == ("s0", "s1", "s2", "s3", "s4", "o0")
+    assert model.state_names == ("h0", "h1", "h2", "h3", "h4", "output0")
     found = ss.filter(model, Y)
     outputs, _ = Complex().scan(jnp.concatenate([jnp.zeros(1), jnp.asarray(Y[:-1])])[:, None])
     np.testing.assert_allclose(found.observation_mean, 0.3 * outputs, rtol=1e-10)

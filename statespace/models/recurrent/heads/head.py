@@ -11,7 +11,7 @@ from numpyro.distributions import Distribution
 
 from ....core.linalg import matmul
 from ....core.parameters import is_traced, with_fields
-from ..weights import biases, normal, weight
+from ...weights import biases, normal, weight
 
 
 class AbstractHead(eqx.Module):

@@ -1,4 +1,4 @@
-"""Weights of cells: parameters with a default prior, and an initialisation from which learning starts."""
+"""Weights of cells and layers: parameters with a default prior, and an initialisation from which learning starts."""
 
 import dataclasses
 from collections.abc import Callable
@@ -10,7 +10,8 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 from numpyro.distributions import constraints
 
-from ...core.parameters import param
+from ..core.keys import as_key
+from ..core.parameters import param
 
 Init = Callable[[Any, Any, tuple[int, ...]], Array]  # of the owner, a key and a shape
 
@@ -69,15 +70,22 @@ def weight(
     return param(constraint, shape=shape, prior=prior or normal, active=active, start=Draw(init, shape))
 
 
-def drawn(cell: Any, key: Any) -> dict[str, Array | None]:
-    """The cell's weights by name: draws of their initialisations, or None (unknown) without a key."""
-    values: dict[str, Array | None] = {}
-    for field in dataclasses.fields(cell):
+def set_weights(owner: Any, key: Any) -> None:
+    """Give a cell or layer that is being made its weights: draws of their initialisations, unknown without a key.
+
+    Args:
+        owner: The cell, whose other fields are set.
+        key: PRNG key, or a whole number that makes one; None for unknown weights.
+
+    Raises:
+        TypeError: If the key is none.
+    """
+    key = None if key is None else as_key(key)
+    for field in dataclasses.fields(owner):
         found = _draw_of(field)
         if isinstance(found, Draw):
-            on = key is not None and field.metadata["parameter"].active(cell)
-            values[field.name] = found.draw(cell, key) if on else None
-    return values
+            on = key is not None and field.metadata["parameter"].active(owner)
+            setattr(owner, field.name, found.draw(owner, key) if on else None)
 
 
 def normal(owner: Any, key: Any, shape: tuple[int, ...]) -> Float[Array, "..."]:
@@ -110,16 +118,32 @@ def biases(rows: Callable[[Any], int], **options: Any) -> Any:
     return weight(lambda self: (rows(self),), options.pop("init", zeros), spread=lambda self: 1.0, **options)
 
 
-def check_sizes(inputs: int, **sizes: int) -> None:
-    """Raise a ValueError if a size is not a whole number of at least 1, or 0 for the inputs."""
-    for name, size in {"input_size": inputs, **sizes}.items():
-        least = 0 if name == "input_size" else 1
-        if not isinstance(size, int) or isinstance(size, bool) or size < least:
-            raise ValueError(f"{name} is {size!r}, expected a whole number of at least {least}")
+def check_counts(least: int = 1, /, **counts: Any) -> None:
+    """Raise a ValueError if a count is not a whole number, or below the least.
+
+    Args:
+        least: The smallest number that serves: 0 for the inputs of a cell, which may run by itself.
+        **counts: The counts by name.
+
+    Raises:
+        ValueError: Names the first that does not serve.
+    """
+    for name, count in counts.items():
+        if not isinstance(count, int) or isinstance(count, bool) or count < least:
+            raise ValueError(f"{name} is {count!r}, expected a whole number of at least {least}")
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
-    """The value; a ValueError if it is not one of the choices."""
+    """The value, once it is known to be one of the choices.
+
+    Args:
+        name: Of the option.
+        value: What was given.
+        choices: What there is.
+
+    Raises:
+        ValueError: If it is another one.
+    """
     if value not in choices:
         raise ValueError(f"{name}={value!r} is unknown: choose one of {', '.join(map(repr, choices))}")
     return value
