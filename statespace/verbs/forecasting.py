@@ -93,7 +93,7 @@ def forecast(
     ahead = future(series, horizon=horizon, times=times, inputs=inputs)
     draws = flat_draws(fitted) if isinstance(fitted, Fitted) and fitted.draws is not None else None
     by_paths = method.forecasts_by_paths(bound)
-    paths, key = _num_paths(num_samples, draws, by_paths), as_key(key)
+    paths, key = _num_paths(num_samples, draws, by_paths), None if key is None else as_key(key)
     if paths and key is None:
         raise ValueError("joint paths are random: pass key=jax.random.key(0) (any integer)")
     dt = None if series.is_regular else ahead.dt
