@@ -1,5 +1,6 @@
 """What a conversion returns, and how two of them make one."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -55,6 +56,10 @@ class Conversion(eqx.Module):
             transform=_composed(self.transform, later.transform),
             notes=notes,
         )
+
+    def losing(self, note: str) -> "Conversion":
+        """This conversion, whose value has the same kernel but not all of the law: what it lacks is said in a note."""
+        return dataclasses.replace(self, exact=False, norm=self.norm or "kernel_l2", notes=(*self.notes, note))
 
 
 def _composed(first: Array | None, later: Array | None) -> Array | None:

@@ -3,9 +3,10 @@
 Three certificates: eigenvalues, reflection coefficients of a characteristic polynomial, and a Lyapunov function.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Inexact
 
 from .riccati import lyapunov
@@ -19,6 +20,19 @@ def spectral_radius(a: Inexact[Array, "state state"]) -> Float[Array, ""]:
         0.5
     """
     return jnp.max(jnp.abs(jnp.linalg.eigvals(a)), initial=0.0)
+
+
+def radius_on_host(a: Any) -> float:
+    """The spectral radius of numbers, on the host: for decisions, without derivatives or a compilation for each size.
+
+    Args:
+        a: A real square matrix, (state, state); 0 of an empty one.
+
+    Example:
+        >>> radius_on_host([[0.0, 1.0], [-0.25, 0.0]])
+        0.5
+    """
+    return float(np.abs(np.linalg.eigvals(np.asarray(a, float))).max(initial=0.0))
 
 
 def spectral_abscissa(a: Inexact[Array, "state state"]) -> Float[Array, ""]:

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Inexact
 
+from .kernels import powers
+
 _CHUNK = 64
 Method = Literal["auto", "sequential", "chunked", "associative", "fft"]
 
@@ -175,11 +177,10 @@ def _by_fft(a: Array, b: Array, matrix: bool) -> Array:
     """The convolution with 1, a, a^2, ..."""
     del matrix
     length, size = len(b), 2 * len(b)
-    steps = jnp.broadcast_to(a, (length - 1, *a.shape))
-    powers = jnp.cumprod(jnp.concatenate([jnp.ones((1, *a.shape), a.dtype), steps]), axis=0)
+    kernel = powers(a, length)
     if jnp.iscomplexobj(b):
-        return jnp.fft.ifft(jnp.fft.fft(powers, size, axis=0) * jnp.fft.fft(b, size, axis=0), axis=0)[:length]
-    return jnp.fft.irfft(jnp.fft.rfft(powers, size, axis=0) * jnp.fft.rfft(b, size, axis=0), size, axis=0)[:length]
+        return jnp.fft.ifft(jnp.fft.fft(kernel, size, axis=0) * jnp.fft.fft(b, size, axis=0), axis=0)[:length]
+    return jnp.fft.irfft(jnp.fft.rfft(kernel, size, axis=0) * jnp.fft.rfft(b, size, axis=0), size, axis=0)[:length]
 
 
 _RUNS: dict[str, Callable[[Array, Array, bool], Array]] = {

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Inexact
 
+from .linalg import symmetrise
+
 _VANISHED = 1e-3  # a power of a matrix below which its further powers vanish
 _ROUNDS = 60  # of doubling: 2^60 stamps, more than any root that single or double precision tells from one needs
 
@@ -95,7 +97,8 @@ def riccati(
         1.618034
 
     Reference: Chu, Fan, Lin and Wang (2004), "Structure-preserving algorithms for periodic discrete-time algebraic
-    Riccati equations".
+    Riccati equations"; Newton's steps: Hewer (1971), "An iterative technique for the computation of the steady state
+    gains for the discrete optimal regulator".
     """
     return _predicted(a, c, q, r, s)
 
@@ -123,13 +126,26 @@ def _limit(a: Array, c: Array, q: Array, r: Array, s: Array) -> Array:
         by_f, by_g = both[:, : len(f)], both[:, len(f) :]
         new = h + f.T @ h @ by_f
         change = jnp.max(jnp.abs(new - h))
-        return f @ by_f, _symmetric(g + f @ by_g @ f.T), _symmetric(new), change, count + 1
+        return f @ by_f, symmetrise(g + f @ by_g @ f.T), symmetrise(new), change, count + 1
 
     f = (a - s @ by_c).T
     far = jnp.full((), jnp.finfo(a.dtype).max, a.dtype)
-    start = f, _symmetric(c.T @ by_c), _symmetric(q - s @ by_s), far
+    start = f, symmetrise(c.T @ by_c), symmetrise(q - s @ by_s), far
     _, _, h, change, count = lax.while_loop(going, double, (*start, jnp.zeros((), jnp.int32)))
-    return jnp.where(jnp.isfinite(change) & (count < _ROUNDS), h, jnp.nan)
+    # Where the noises tell the state and f is unstable, rounding decides what the rounds lead to. Newton's steps are
+    # not finite unless the gain stabilises, and then they lead to the one solution that does.
+    before = _newton(a, c, q, r, s, jnp.where(jnp.isfinite(change) & (count < _ROUNDS), h, jnp.nan))
+    p = _newton(a, c, q, r, s, before)
+    size = jnp.max(jnp.abs(p)) + jnp.max(jnp.abs(q))
+    agree = jnp.max(jnp.abs(p - before)) <= jnp.sqrt(jnp.finfo(p.dtype).eps) * size
+    return jnp.where(agree, p, jnp.nan)
+
+
+def _newton(a: Array, c: Array, q: Array, r: Array, s: Array, p: Array) -> Array:
+    """The covariance in the long run under the gain that p gives; not finite where that gain does not stabilise."""
+    gain = kalman_gain(a, c, p, r, s)
+    shared = gain @ s.T
+    return _stationary(a - gain @ c, symmetrise(q + gain @ r @ gain.T - shared - shared.T))
 
 
 @_limit.defjvp
@@ -146,14 +162,24 @@ def _riccati_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
     gain = kalman_gain(a, c, safe, r, s)
     closed = jnp.where(found, a - gain @ c, 0.0)
     moved = (da - gain @ dc) @ safe @ closed.T - ds @ gain.T
-    return p, jnp.where(found, lyapunov(closed, _symmetric(moved + moved.T + dq + gain @ dr @ gain.T)), 0.0)
+    return p, jnp.where(found, lyapunov(closed, symmetrise(moved + moved.T + dq + gain @ dr @ gain.T)), 0.0)
 
 
 @jax.jit
-def kalman_gain(a: Array, c: Array, p: Array, r: Array, s: Array) -> Float[Array, "state series"]:
-    """K = (A P C' + S) (C P C' + R)^-1, the gain of the predictor."""
+def kalman_gain(
+    a: Float[Array, "state state"],
+    c: Float[Array, "series state"],
+    p: Float[Array, "state state"],
+    r: Float[Array, "series series"],
+    s: Float[Array, "state series"],
+) -> Float[Array, "state series"]:
+    """K = (A P C' + S) (C P C' + R)^-1, the gain of the predictor.
+
+    Args:
+        a: A, the transition.
+        c: C, the emission.
+        p: P, the covariance of the predicted state.
+        r: R, the covariance of the measurement noise.
+        s: S, the covariance of state and measurement noise.
+    """
     return jnp.linalg.solve(c @ p @ c.T + r, (a @ p @ c.T + s).T).T
-
-
-def _symmetric(x: Array) -> Array:
-    return 0.5 * (x + x.T)

@@ -50,6 +50,14 @@ class AbstractRecursion(eqx.Module):
             dt: Time since the step before, in units of the step for which the recursion was made; 1 when left out.
         """
 
+    def lipschitz(self) -> tuple[float, float] | None:
+        """Constants by which a step may magnify differences of states and of inputs, in Euclidean norms.
+
+        Returns:
+            The two, None where they are not known.
+        """
+        return None
+
     def scan(
         self,
         u: Float[Array, "time inputs"],

@@ -85,7 +85,7 @@ def test_gramians_are_equal_and_diagonal(kind):
     np.testing.assert_allclose(T @ form.A @ np.linalg.inv(T), A, atol=1e-9)
     same = ss.convert(found.value, type(form))
     assert same.value is balanced
-    with pytest.raises(TypeError, match="not a"):
+    with pytest.raises(TypeError, match="not of a"):
         ss.convert(found.value, ss.ContinuousSSM if kind == "discrete" else ss.DiscreteSSM)
 
 

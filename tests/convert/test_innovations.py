@@ -141,3 +141,22 @@ def test_the_gain_has_a_gradient():
 
     q, step = jnp.array(0.7), 1e-6
     assert abs(jax.grad(gain)(q) - (gain(q + step) - gain(q - step)) / (2 * step)) < 1e-8
+
+
+@pytest.mark.parametrize("ma", [[-3.1, 2.2], [-2.35, 1.375], [0.15, -1.375], [-0.9528, -6.0678]])
+def test_moving_averages_that_are_not_invertible_get_the_invertible_innovations(ma):
+    found = ss.convert(ss.ARMA([0.5], ma), ss.InnovationsSSM).value
+    roots = np.abs(np.roots([1.0, *ma]))
+    assert float(found.V.squeeze()) == pytest.approx(np.prod(np.maximum(roots, 1.0)) ** 2, rel=1e-9)
+    assert found.radius == pytest.approx(np.where(roots > 1, 1 / roots, roots).max(), abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_one_noise_for_state_and_series(seed):
+    random = np.random.default_rng(seed)
+    a, k, c = random_stable(random, 4), random.normal(size=(4, 1)), random.normal(size=(1, 4))
+    form = ss.DiscreteSSM(a, None, c, None, k @ k.T, [[1.0]], k, timing="previous", cov=np.eye(4))
+    mean, cov = joint_of_form(form, 8)
+    found = ss.convert(form, ss.InnovationsSSM).value
+    np.testing.assert_allclose(joint_of_form(ss.convert(found, ss.DiscreteSSM).value, 8)[1], cov, rtol=1e-7, atol=1e-9)
+    assert found.radius < 1 + 1e-6

@@ -160,7 +160,7 @@ def test_kernels_refuse_what_has_none():
         discrete_to_kernel(form, length=4, method="fft")
     with pytest.raises(ValueError, match="varies with time has no kernel"):
         discrete_to_kernel(form.replaced(A=jnp.stack([form.A] * 3), dt=None), length=4)
-    with pytest.raises(ValueError, match="discretise it"):
+    with pytest.raises(TypeError, match="discretise it"):
         ss.convert(ss.convert(ss.ContinuousSSM([[-1.0]], [[1.0]]), Modal).value, ImpulseResponse, length=4)
     with pytest.raises(ValueError, match="needs as many taps"):
         ss.convert(form, ImpulseResponse, length=4).value.covariance(5)

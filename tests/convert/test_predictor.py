@@ -2,6 +2,7 @@
 
 import itertools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ from convert.test_innovations import random_form
 from statsmodels.tsa.arima_process import arma2ar, arma2ma
 
 import statespace as ss
-from statespace.convert.arrows.predictor import kernel_tail
 from statespace.convert.forms import ARMA, VARMA, ARInfinity, Autocovariances, InnovationsSSM, MAInfinity
+from statespace.convert.numerics.truncation import size_beyond
 
 
 def test_weights_are_those_of_statsmodels():
@@ -29,12 +30,14 @@ def test_tails_are_exact():
     rng = np.random.default_rng(0)
     for seed, lags in itertools.product(range(25), (1, 4)):
         A, K, C = random_stable(rng, 3, 0.9), rng.normal(size=(3, 2)), rng.normal(size=(2, 3))
-        bound = kernel_tail(jnp.asarray(A), jnp.asarray(K), jnp.asarray(C), lags)
+        bound = size_beyond(jnp.asarray(A), jnp.asarray(K), jnp.asarray(C), lags)
+        traced = jax.jit(size_beyond, static_argnums=3)(A, K, C, lags)
         power, total = np.linalg.matrix_power(A, lags), 0.0
         for _ in range(400):
             total += np.sum((C @ power @ K) ** 2)
             power = power @ A
-        assert abs(float(bound) - total**0.5) <= 1e-12 * float(bound), seed
+        for found in (bound, traced):
+            assert abs(float(found) - total**0.5) <= 1e-12 * float(found), seed
 
 
 @pytest.mark.parametrize("case", [("current", "before", 0), ("previous", "at", 0), ("previous", "at", 1, False)])

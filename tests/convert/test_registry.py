@@ -32,3 +32,12 @@ def test_where_a_step_is_missing_the_registry_says_which_option_leads_on():
     taps = ss.convert(spring, forms.ImpulseResponse, length=3, dt=0.5).value
     stamps = ss.convert(spring, forms.DiscreteSSM, dt=0.5).value
     np.testing.assert_allclose(taps.kernel, ss.convert(stamps, forms.ImpulseResponse, length=3).value.kernel)
+
+
+def test_what_is_lost_is_added_to_what_was_said():
+    first = ss.Conversion(1, notes=("a",), condition=2.0, transform=np.eye(1))
+    lost = first.losing("b")
+    assert (lost.value, lost.exact, lost.norm, lost.notes, lost.condition) == (1, False, "kernel_l2", ("a", "b"), 2.0)
+    assert lost.transform is first.transform
+    bounded = ss.Conversion(1, exact=False, error_bound=0.1, norm="hinf").losing("b")
+    assert (bounded.norm, bounded.error_bound) == ("hinf", 0.1)

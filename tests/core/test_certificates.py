@@ -7,7 +7,13 @@ import pytest
 import scipy.linalg
 import statsmodels.tsa.statespace.tools as tools
 
-from statespace.core.certificates import lyapunov_certificate, schur_cohn, spectral_abscissa, spectral_radius
+from statespace.core.certificates import (
+    lyapunov_certificate,
+    radius_on_host,
+    schur_cohn,
+    spectral_abscissa,
+    spectral_radius,
+)
 
 
 def test_the_margin_is_positive_exactly_where_all_roots_are_inside():
@@ -52,6 +58,8 @@ def test_spectral_radius_and_abscissa():
     A = np.random.default_rng(1).normal(size=(5, 5))
     values = np.linalg.eigvals(A)
     assert float(spectral_radius(jnp.asarray(A))) == pytest.approx(np.abs(values).max())
+    assert radius_on_host(A) == np.abs(values).max()
+    assert radius_on_host(np.zeros((0, 0))) == 0
     assert float(spectral_abscissa(jnp.asarray(A))) == pytest.approx(values.real.max())
 
 

@@ -13,12 +13,11 @@ from ..forms.discrete import DiscreteSSM
 from ..forms.innovations import InnovationsSSM
 from ..forms.varma import VARMA
 from ..registry import arrow
+from ..stationary import as_stationary, steady_mean
 from .varma import (
     Representation,
-    as_stationary,
     noise_part,
     reduction_notes,
-    steady_mean,
     varma_to_discrete,
     varma_to_innovations,
     without_last_zeros,
@@ -72,7 +71,16 @@ def varma_to_arma(model: VARMA) -> Conversion:
 
 @arrow(ARMA, DiscreteSSM)
 def arma_to_discrete(model: ARMA, *, representation: Representation = "harvey") -> Conversion:
-    """An ARMA model in companion form, started from its stationary law; see the vector model."""
+    """An ARMA model in companion form, started from its stationary law; exact.
+
+    Args:
+        model: The model. A mean becomes the input "constant", which is one at every stamp.
+        representation: `"harvey"`: `current` timing, max(p, q + 1) states, no measurement noise. `"innovations"`:
+            `previous` timing, max(p, q) states, one noise drives all.
+
+    Raises:
+        ValueError: If the model is not stationary, or the representation is another word.
+    """
     return arma_to_varma(model).then(varma_to_discrete(arma_to_varma(model).value, representation=representation))
 
 

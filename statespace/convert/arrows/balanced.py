@@ -117,32 +117,6 @@ def reduce_continuous(model: ContinuousSSM, *, order: int) -> Conversion:
     return dataclasses.replace(found, value=found.value.system)
 
 
-@arrow(Balanced, DiscreteSSM)
-def balanced_to_discrete(form: Balanced) -> Conversion:
-    """The balanced model in discrete time as it is.
-
-    Raises:
-        TypeError: If it is in continuous time.
-    """
-    return _system(form, DiscreteSSM)
-
-
-@arrow(Balanced, ContinuousSSM)
-def balanced_to_continuous(form: Balanced) -> Conversion:
-    """The balanced model in continuous time as it is.
-
-    Raises:
-        TypeError: If it is in discrete time.
-    """
-    return _system(form, ContinuousSSM)
-
-
-def _system(form: Balanced, kind: type) -> Conversion:
-    if not isinstance(form.system, kind):
-        raise TypeError(f"the balanced model is a {type(form.system).__name__}, not a {kind.__name__}")
-    return Conversion(form.system)
-
-
 class _Projection(NamedTuple):
     """New states W' x, old ones V x' + what is lost."""
 

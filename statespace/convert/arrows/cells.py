@@ -1,7 +1,5 @@
 """Recurrent cells: linear ones are state-space models by another name, contractive ones have a finite memory."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +15,6 @@ from ..forms.window import UnrolledWindow
 from ..numerics.blocks import is_zero
 from ..registry import arrow
 from .timing import retime
-from .varma import lossy
 
 
 @arrow(Elman, DiscreteSSM)
@@ -70,9 +67,9 @@ def discrete_to_elman(ssm: DiscreteSSM) -> Conversion:
     cell = with_fields(cell, input_weights=ssm.B[:, free], recurrent_weights=ssm.A, bias=ssm.B[:, fixed].sum(axis=1))
     done = Conversion(cell, transform=jnp.eye(n))
     if not (is_zero(ssm.Q) and is_zero(ssm.R)):
-        done = lossy(done, "a cell has no noise: that of the model is not part of it")
+        done = done.losing("a cell has no noise: that of the model is not part of it")
     if ssm.start != "before" or not (is_zero(ssm.mean) and is_zero(ssm.cov)) or any(ssm.diffuse):
-        done = lossy(done, "a cell starts from zero before the first input: the first state of the model is another")
+        done = done.losing("a cell starts from zero before the first input: the first state of the model is another")
     return done
 
 
@@ -145,8 +142,8 @@ def recursion_to_window(
         recursion: The recursion.
         window: Number of inputs, k.
         bound: Largest Euclidean norm of an input, for which the error is bounded.
-        contraction: c; for a simple recurrent cell the norm of its recurrent weights when left out.
-        input_gain: g; for a simple recurrent cell the norm of its input weights when left out.
+        contraction: c; what the recursion knows of itself when left out (a simple recurrent cell does).
+        input_gain: g; the same.
         output_gain: The Lipschitz constant of the output in the state; 1 where the output is the state.
 
     Returns:
@@ -158,9 +155,9 @@ def recursion_to_window(
     Reference: Miller and Hardt (2019), "Stable recurrent models", ICLR, lemma 1.
     """
     require_known(recursion, "the recursion")
-    gains = _lipschitz(recursion)
-    c = gains[0] if contraction is None else contraction
-    g = gains[1] if input_gain is None else input_gain
+    known = recursion.lipschitz() or (None, None)
+    c = known[0] if contraction is None else contraction
+    g = known[1] if input_gain is None else input_gain
     if c is None or g is None:
         raise ValueError(
             f"of {type(recursion).__name__} it is not known how fast it forgets: give contraction= and input_gain=, "
@@ -174,11 +171,3 @@ def recursion_to_window(
     error = output_gain * c**window * (g * bound + drift) / (1 - c)
     note = f"the bound is for inputs of a norm up to {bound:g}; a step contracts by {c:.6g}"
     return Conversion(UnrolledWindow(recursion, window), exact=False, error_bound=error, norm="output", notes=(note,))
-
-
-def _lipschitz(recursion: Any) -> tuple[float | None, float | None]:
-    """Lipschitz constants of a step in state and input, where they are known: all activations have slopes up to 1."""
-    if not isinstance(recursion, Elman):
-        return None, None
-    inside, outside = np.asarray(recursion.recurrent_weights), np.asarray(recursion.input_weights)
-    return float(np.linalg.norm(inside, 2)), float(np.linalg.norm(outside, 2)) if outside.size else 0.0

@@ -17,6 +17,7 @@ from .timing import retime
 _ALIAS = (
     "frequencies are taken below pi/dt: models whose frequencies differ by multiples of 2 pi/dt are alike at the stamps"
 )
+_INEXACT = 1e-8  # relative error of a logarithm beyond which there is none
 _BEFORE = "the law is that of the state one step before the first stamp: discretise with start='before'"
 
 
@@ -141,6 +142,12 @@ def _logarithm(ssm: DiscreteSSM, dt: float) -> tuple[Any, Any, float]:
         )
     whole = np.block([[A, B], [np.zeros((m, n)), np.eye(m)]])
     found = np.real(scipy.linalg.logm(whole)) / dt
+    left = np.abs(scipy.linalg.expm(found * dt) - whole).max()
+    if not left <= _INEXACT * np.abs(whole).max():
+        raise ValueError(
+            f"A is too close to one without a real logarithm (its exponential differs from A by {left:.2g}): a negative "
+            'eigenvalue that occurs twice, say; take rule="tustin"'
+        )
     return found[:n, :n], found[:n, n:], _sensitivity(whole, found * dt)
 
 

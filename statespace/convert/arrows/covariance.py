@@ -7,6 +7,7 @@ Reference: Hartikainen and Sarkka (2010), "Kalman filtering and smoothing soluti
 regression models"; Sarkka and Solin (2019), "Applied Stochastic Differential Equations", section 12.3.
 """
 
+import dataclasses
 import math
 
 import jax.numpy as jnp
@@ -21,8 +22,8 @@ from ..forms.arrays import on_host
 from ..forms.continuous import ContinuousSSM
 from ..forms.covariance import CovarianceFunction, Matern, OrnsteinUhlenbeck
 from ..numerics.blocks import is_zero
+from ..numerics.markov import markov
 from ..registry import arrow
-from .varma import lossy
 
 
 @arrow(Matern, ContinuousSSM)
@@ -119,9 +120,9 @@ def _started(ssm: ContinuousSSM, P: Array, done: Conversion) -> Conversion:
     """The conversion, and what of the first law, the mean and the inputs is lost."""
     size = 1e-8 * float(np.abs(on_host(P)).max(initial=0.0)) if not is_traced(P) else 0.0
     if is_traced(P) or any(ssm.diffuse) or not np.allclose(ssm.cov, P, rtol=1e-7, atol=size) or not is_zero(ssm.mean):
-        done = lossy(done, "the covariance function is that of the stationary law: the first state had another")
+        done = done.losing("the covariance function is that of the stationary law: the first state had another")
     if not (is_zero(ssm.B) and is_zero(ssm.D)):
-        done = lossy(done, "what inputs do is not part of a covariance function")
+        done = done.losing("what inputs do is not part of a covariance function")
     return done
 
 
@@ -179,14 +180,10 @@ def continuous_to_matern(ssm: ContinuousSSM, *, tolerance: float = 1e-8) -> Conv
             f"{gap:.3g}; convert to CovarianceFunction"
         )
     value = Matern(n - 0.5, math.sqrt(2 * n - 1) / rate, math.sqrt(variance), series_names=ssm.series_names)
-    done = Conversion(value, found.exact, found.error_bound, found.norm, found.condition, None, found.notes)
-    return done if is_zero(ssm.R) else lossy(done, "the measurement noise is not part of Matern's function")
+    done = dataclasses.replace(found, value=value)
+    return done if is_zero(ssm.R) else done.losing("the measurement noise is not part of Matern's function")
 
 
 def _at_zero(A: np.ndarray, P: np.ndarray, C: np.ndarray) -> np.ndarray:
     """C A^k P C' for k < 2 n, each divided by the size it may have: 2^k for a drift with n roots at -1."""
-    found, state = [], P @ C.T
-    for k in range(2 * len(A)):
-        found.append((C @ state).item() / 2.0**k)
-        state = A @ state
-    return np.array(found)
+    return markov(A / 2, P @ C.T, C, 2 * len(A)).ravel()

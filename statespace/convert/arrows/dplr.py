@@ -16,6 +16,7 @@ from ..forms.dplr import DPLR, dense_of, low_rank_of
 from ..registry import arrow
 from .discretise import at_stamps
 from .similarity import in_basis
+from .systems import system_of
 
 
 @arrow(ContinuousSSM, DPLR, cost=2.0)
@@ -68,26 +69,6 @@ def discrete_to_dplr(ssm: DiscreteSSM, *, max_rank: int | None = None, tolerance
     return _dplr(ssm, max_rank, tolerance)
 
 
-@arrow(DPLR, ContinuousSSM)
-def dplr_to_continuous(form: DPLR) -> Conversion:
-    """The matrices of the form in continuous time.
-
-    Raises:
-        TypeError: If it is in discrete time.
-    """
-    return _system(form, ContinuousSSM)
-
-
-@arrow(DPLR, DiscreteSSM)
-def dplr_to_discrete(form: DPLR) -> Conversion:
-    """The matrices of the form in discrete time.
-
-    Raises:
-        TypeError: If it is in continuous time.
-    """
-    return _system(form, DiscreteSSM)
-
-
 @arrow(DPLR, DPLR, chained=False)
 def discretise_dplr(
     form: DPLR, *, dt: float, rule: Literal["s4_bilinear"] = "s4_bilinear", timing: Timing = "current"
@@ -107,7 +88,7 @@ def discretise_dplr(
         ValueError: If the rule is another.
         TypeError: If the form is in discrete time already.
     """
-    model = _system(form, ContinuousSSM).value
+    model = system_of(form, ContinuousSSM)
     if rule != "s4_bilinear":
         raise ValueError(f'the rule that keeps a diagonal plus low rank is "s4_bilinear", got {rule!r}')
     modes, (p, q), half = form.modes, low_rank_of(form), 0.5 * dt
@@ -125,12 +106,6 @@ def discretise_dplr(
     A = dense_of(eigenvalues, left, right, firsts)
     made = at_stamps(model, A, dt * solved(model.B), noise, dt, "s4_bilinear", timing)
     return dataclasses.replace(made, value=DPLR(made.value, eigenvalues, left, right, form.firsts))
-
-
-def _system(form: DPLR, kind: type) -> Conversion:
-    if not isinstance(form.system, kind):
-        raise TypeError(f"the form is that of a {type(form.system).__name__}, not of a {kind.__name__}")
-    return Conversion(form.system, transform=jnp.eye(len(form.system.A)))
 
 
 def _dplr(model: Any, max_rank: int | None, tolerance: float | None) -> Conversion:

@@ -42,7 +42,7 @@ def discrete_to_frequency(ssm: DiscreteSSM, *, frequencies: Any) -> Conversion:
     z = _circle(ssm, w)
     G, F = noise_columns(ssm.Q, ssm.R, ssm.S)
     solved = _resolvent(ssm, z, jnp.concatenate([ssm.B, G], axis=1))
-    return _response(ssm, w, z, solved, G, F)
+    return _discrete_response(ssm, w, z, solved, G, F)
 
 
 @arrow(ContinuousSSM, FrequencyResponse)
@@ -62,17 +62,7 @@ def continuous_to_frequency(model: ContinuousSSM, *, frequencies: Any) -> Conver
     w = floating(frequencies)
     G, _ = noise_columns(model.Q)
     solved = _resolvent(model, 1j * w, jnp.concatenate([model.B, G], axis=1))
-    m = model.B.shape[1]
-    value = FrequencyResponse(
-        w,
-        solved[..., :m] + model.D,
-        solved[..., m:],
-        discrete=False,
-        input_names=model.input_names,
-        series_names=model.series_names,
-    )
-    notes = (_LOST, "measurement noise is one of stamps, and not part of a continuous spectrum")
-    return Conversion(value, notes=notes if np.any(on_host(model.R)) else notes[:1])
+    return _continuous_response(model, w, solved)
 
 
 @arrow(Modal, FrequencyResponse)
@@ -88,25 +78,15 @@ def modal_to_frequency(form: Modal, *, frequencies: Any) -> Conversion:
     """
     w, system, modes = floating(frequencies), form.system, form.modes
     if isinstance(system, ContinuousSSM):
-        found = continuous_to_frequency(system, frequencies=w[:0])
-        G, F, z = noise_columns(system.Q)[0], jnp.zeros((len(system.C), 0)), 1j * w
+        (G, F), z = noise_columns(system.Q), 1j * w
     else:
         _check(system)
         (G, F), z = noise_columns(system.Q, system.R, system.S), _circle(system, w)
     drivers = jnp.concatenate([modes.inputs, modes.unitary @ G], axis=1)
     solved = jnp.einsum("pi,zi,im->zpm", modes.outputs, 1 / (z[:, None] - modes.eigenvalues), drivers)
-    if isinstance(system, DiscreteSSM):
-        return _response(system, w, z, solved, G, F)
-    m = system.B.shape[1]
-    value = FrequencyResponse(
-        w,
-        solved[..., :m] + system.D,
-        solved[..., m:],
-        discrete=False,
-        input_names=system.input_names,
-        series_names=system.series_names,
-    )
-    return Conversion(value, notes=found.notes)
+    if isinstance(system, ContinuousSSM):
+        return _continuous_response(system, w, solved)
+    return _discrete_response(system, w, z, solved, G, F)
 
 
 def _check(ssm: DiscreteSSM) -> None:
@@ -118,7 +98,22 @@ def _circle(ssm: DiscreteSSM, w: Array) -> Array:
     return jnp.exp(1j * w * (1.0 if ssm.dt is None else ssm.dt))
 
 
-def _response(ssm: DiscreteSSM, w: Array, z: Array, solved: Array, G: Array, F: Array) -> Conversion:
+def _continuous_response(model: ContinuousSSM, w: Array, solved: Array) -> Conversion:
+    """Gains from C (i w I - A)^-1 (B, G)."""
+    m = model.B.shape[1]
+    value = FrequencyResponse(
+        w,
+        solved[..., :m] + model.D,
+        solved[..., m:],
+        discrete=False,
+        input_names=model.input_names,
+        series_names=model.series_names,
+    )
+    notes = (_LOST, "measurement noise is one of stamps, and not part of a continuous spectrum")
+    return Conversion(value, notes=notes if np.any(on_host(model.R)) else notes[:1])
+
+
+def _discrete_response(ssm: DiscreteSSM, w: Array, z: Array, solved: Array, G: Array, F: Array) -> Conversion:
     """Gains from C (z I - A)^-1 (B, G); what drives the state of its own stamp is a stamp earlier."""
     m, ahead = ssm.B.shape[1], z[:, None, None]
     current = ssm.timing == "current"

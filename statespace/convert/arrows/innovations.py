@@ -67,6 +67,8 @@ def discrete_to_innovations(ssm: DiscreteSSM) -> Conversion:
     )
     if is_traced(P):
         return Conversion(value)
+    if value.radius > 2 - _SLOW:
+        raise ValueError(_NO_SOLUTION)
     kept = len(system.state_names) == len(ssm.state_names)
     return Conversion(
         value,

@@ -20,6 +20,7 @@ from ..numerics.truncation import kernel_tail, taps_for
 from ..registry import arrow
 from .dplr import discrete_to_dplr
 from .modal import discrete_to_modal
+from .systems import system_of
 
 Method = Literal["krylov", "vandermonde", "cauchy"]
 
@@ -74,9 +75,11 @@ def modal_to_kernel(form: Modal, *, length: int | None = None, tolerance: float 
         tolerance: Instead of a length, as for a discrete model.
 
     Raises:
-        ValueError: If the modes are in continuous time, or in blocks that have no diagonal view.
+        TypeError: If the modes are in continuous time.
+        ValueError: If they are in blocks that have no diagonal view, or both or neither of length and tolerance are
+            given.
     """
-    ssm = _discrete(form)
+    ssm = system_of(form, DiscreteSSM)
     modes, taps = form.modes, _taps(ssm, length, tolerance)
     weights = jnp.einsum("pi,in->ipn", modes.outputs, modes.unitary)
     return _response(ssm, vandermonde(modes.eigenvalues, weights, taps).real)
@@ -92,9 +95,10 @@ def dplr_to_kernel(form: DPLR, *, length: int | None = None, tolerance: float | 
         tolerance: Instead of a length, as for a discrete model.
 
     Raises:
-        ValueError: If the form is in continuous time.
+        TypeError: If the form is in continuous time.
+        ValueError: If both or neither of length and tolerance are given.
     """
-    ssm = _discrete(form)
+    ssm = system_of(form, DiscreteSSM)
     modes, (p, q), taps = form.modes, low_rank_of(form), _taps(ssm, length, tolerance)
     return _response(ssm, dplr_kernel(modes.eigenvalues, p, q, modes.unitary, modes.outputs, taps).real)
 
@@ -102,12 +106,6 @@ def dplr_to_kernel(form: DPLR, *, length: int | None = None, tolerance: float | 
 def _check(ssm: DiscreteSSM) -> None:
     if not ssm.is_constant:
         raise ValueError("a model that varies with time has no kernel: its effects depend on the stamp")
-
-
-def _discrete(form: Modal | DPLR) -> DiscreteSSM:
-    if not isinstance(form.system, DiscreteSSM):
-        raise ValueError("a kernel is one of stamps, and this form is in continuous time: discretise it, with dt=")
-    return form.system
 
 
 def _taps(ssm: DiscreteSSM, length: int | None, tolerance: float | None) -> int:

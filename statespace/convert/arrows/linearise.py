@@ -6,13 +6,14 @@ The output of a cell is a function of its state, and is linearised there. That o
 the state before and of the input: it joins the state.
 """
 
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ...core.certificates import radius_on_host
 from ...core.linalg import psd_factor
 from ...core.parameters import require_known
 from ...core.riccati import lyapunov
@@ -22,28 +23,9 @@ from ...models.recurrent import AbstractCell
 from ...models.recurrent.ravelled import as_cell
 from ...models.recursion import AbstractRecursion
 from ..conversion import Conversion
-from ..forms.innovations import spectral_radius
 from ..registry import arrow
 
 _ROUNDS = 100
-
-
-class _System(NamedTuple):
-    """A recursion as functions of vectors: the next state, and what is seen of it.
-
-    Attributes:
-        step: (state, input, dt) -> state.
-        seen: state -> output.
-        start: The state before the first input.
-        names: Names of the states.
-        noisy: How many of the states, the first ones, have noise.
-    """
-
-    step: Callable[[Array, Array, Any], Array]
-    seen: Callable[[Array], Array]
-    start: Array
-    names: tuple[str, ...]
-    noisy: int
 
 
 @arrow(AbstractRecursion, LinearGaussian, cost=3.0)
@@ -94,27 +76,22 @@ def linearise_recursion(
         raise ValueError(f'about is "path" or "fixed_point", got {about!r}')
     if dt is not None and not recursion.reads_dt:
         raise ValueError(f"{type(recursion).__name__} does not depend on the time between steps: leave dt= out")
-    system = _system(as_cell(recursion))
-    noise = _factor(state_scale, system.noisy, "state_scale")
-    noise = jnp.pad(noise, ((0, len(system.start) - system.noisy), (0, 0)))
+    cell = as_cell(recursion)
+    noise = _padded(cell, _factor(state_scale, cell.num_noises, "state_scale"))
     sizes = (recursion.input_size,) if about == "fixed_point" else (None, recursion.input_size)
-    u = jnp.asarray(inputs, system.start.dtype)
+    u = jnp.asarray(inputs, cell.start().dtype)
     if u.ndim != len(sizes) or u.shape[-1] != recursion.input_size:
         raise ValueError(f"inputs have shape {u.shape}, expected {sizes} (about {about})")
     if about == "path":
-        return _along(system, u, dt, path, noise, series_scale, initial_scale)
+        return _along(cell, u, dt, path, noise, series_scale, initial_scale)
     if path is not None:
         raise ValueError("a fixed point has no path: leave path= out")
-    return _at_fixed_point(system, u, dt, noise, series_scale, initial_scale)
+    return _at_fixed_point(cell, u, dt, noise, series_scale, initial_scale)
 
 
-def _system(cell: AbstractCell) -> _System:
-    """The functions of a cell, whose output is one of the state."""
-
-    def step(state: Array, u: Array, dt: Any) -> Array:
-        return cell.step(state, u, dt)[0]
-
-    return _System(step, cell.output, cell.start(), cell.state_names, cell.num_noises)
+def _step(cell: AbstractCell, state: Array, u: Array, dt: Any) -> Array:
+    """The state after an input, without the output."""
+    return cell.step(state, u, dt)[0]
 
 
 def _factor(scale: Any, size: int, what: str) -> Float[Array, "size noise"]:
@@ -126,34 +103,39 @@ def _factor(scale: Any, size: int, what: str) -> Float[Array, "size noise"]:
     return factor
 
 
+def _padded(cell: AbstractCell, factor: Array) -> Array:
+    """A factor for all states, zero for those that no noise enters."""
+    return jnp.pad(factor, ((0, cell.state_size - len(factor)), (0, 0)))
+
+
 def _along(
-    system: _System, u: Array, dt: Any, path: Any, noise: Array, series_scale: Any, initial_scale: Any
+    cell: AbstractCell, u: Array, dt: Any, path: Any, noise: Array, series_scale: Any, initial_scale: Any
 ) -> Conversion:
     """The model for the stamps of the path."""
     spacing = None if dt is None else jnp.broadcast_to(jnp.asarray(dt, u.dtype), u.shape[:1])
-    n = len(system.start)
+    step, start, n, noisy = partial(_step, cell), cell.start(), cell.state_size, cell.num_noises
 
     def onward(state: Array, slot: Any) -> tuple[Array, Array]:
-        after = system.step(state, *slot)
+        after = step(state, *slot)
         return after, after
 
-    run = jax.jit(lambda slots: jax.lax.scan(onward, system.start, slots)[1])
+    run = jax.jit(lambda slots: jax.lax.scan(onward, start, slots)[1])
     own = run((u, spacing)) if path is None else jnp.asarray(path, u.dtype)
-    if own.ndim != 2 or len(own) != len(u) or own.shape[1] not in (n, system.noisy):
-        raise ValueError(f"the path has shape {own.shape}, expected {(len(u), system.noisy)}, one state for each input")
+    if own.ndim != 2 or len(own) != len(u) or own.shape[1] not in (n, noisy):
+        raise ValueError(f"the path has shape {own.shape}, expected {(len(u), noisy)}, one state for each input")
     own = jnp.pad(own, ((0, 0), (0, n - own.shape[1])))
-    before = jnp.concatenate([system.start[None], own[:-1]])
+    before = jnp.concatenate([start[None], own[:-1]])
 
     @jax.jit
     def derivatives(before: Array, here: Array, u: Array, spacing: Any) -> Any:
-        F = jax.vmap(jax.jacfwd(system.step))(before, u, spacing)
-        after = jax.vmap(system.step)(before, u, spacing)
-        H = jax.vmap(jax.jacfwd(system.seen))(here)
-        return F, after - jnp.einsum("tij,tj->ti", F, before), H, jax.vmap(system.seen)(here), after
+        F = jax.vmap(jax.jacfwd(step))(before, u, spacing)
+        after = jax.vmap(step)(before, u, spacing)
+        H = jax.vmap(jax.jacfwd(cell.output))(here)
+        return F, after - jnp.einsum("tij,tj->ti", F, before), H, jax.vmap(cell.output)(here), after
 
     F, c, H, output, after = derivatives(before, own, u, spacing)
-    first = jnp.zeros((n, 1)) if initial_scale is None else _factor(initial_scale, system.noisy, "initial_scale")
-    first = F[0] @ jnp.pad(first, ((0, n - len(first)), (0, 0)))
+    first = jnp.zeros((noisy, 1)) if initial_scale is None else _factor(initial_scale, noisy, "initial_scale")
+    first = F[0] @ _padded(cell, first)
     value = LinearGaussian(
         F,
         noise,
@@ -163,21 +145,21 @@ def _along(
         jnp.concatenate([first, noise], axis=1),
         transition_offset=c,
         emission_offset=output - jnp.einsum("tij,tj->ti", H, own),
-        state_names=system.names,
+        state_names=cell.state_names,
     )
-    residual = _residual(system, before, u, spacing, F, noise)
+    residual = _residual(cell, before, u, spacing, F, noise)
     return _linearised(value, residual, "the inputs are part of the offsets: the model is for the stamps of the path")
 
 
-def _residual(system: _System, before: Array, u: Array, spacing: Any, F: Array, noise: Array) -> float:
+def _residual(cell: AbstractCell, before: Array, u: Array, spacing: Any, F: Array, noise: Array) -> float:
     """The largest error of a linearised step from a standard deviation of a step's noise beside the path."""
     moves = jnp.concatenate([noise.T, -noise.T])
 
     @jax.jit
     @jax.vmap
     def off(state: Array, u: Array, dt: Any, F: Array) -> Array:
-        here = system.step(state, u, dt)
-        beside = jax.vmap(lambda move: system.step(state + move, u, dt))(moves)
+        here = _step(cell, state, u, dt)
+        beside = jax.vmap(lambda move: _step(cell, state + move, u, dt))(moves)
         return jnp.max(jnp.linalg.norm(beside - here - moves @ F.T, axis=1), initial=0.0)
 
     return float(jnp.max(off(before, u, spacing, F)))
@@ -189,21 +171,20 @@ def _linearised(value: LinearGaussian, residual: float, note: str) -> Conversion
 
 
 def _at_fixed_point(
-    system: _System, u: Array, dt: Any, noise: Array, series_scale: Any, initial_scale: Any
+    cell: AbstractCell, u: Array, dt: Any, noise: Array, series_scale: Any, initial_scale: Any
 ) -> Conversion:
     """A model constant in time, for states near the fixed point and inputs near the given one."""
-    n = len(system.start)
     spacing = None if dt is None else jnp.asarray(dt, u.dtype)
-    point = _fixed_point(system, u, spacing)
-    F, B = jax.jit(jax.jacfwd(system.step, argnums=(0, 1)))(point, u, spacing)
-    H, output = jax.jacfwd(system.seen)(point), system.seen(point)
+    point = _fixed_point(cell, u, spacing)
+    F, B = jax.jit(jax.jacfwd(partial(_step, cell), argnums=(0, 1)))(point, u, spacing)
+    H, output = jax.jacfwd(cell.output)(point), cell.output(point)
     if initial_scale is None:
-        rho = spectral_radius(F)
+        rho = radius_on_host(F)
         if rho >= 1:
             raise ValueError(f"the fixed point is not stable (radius {rho:.6g}): give initial_scale=")
         first = psd_factor(lyapunov(F, noise @ noise.T))
     else:
-        first = jnp.pad(_factor(initial_scale, system.noisy, "initial_scale"), ((0, n - system.noisy), (0, 0)))
+        first = _padded(cell, _factor(initial_scale, cell.num_noises, "initial_scale"))
     value = LinearGaussian(
         F,
         noise,
@@ -214,22 +195,23 @@ def _at_fixed_point(
         transition_offset=point - F @ point - B @ u,
         emission_offset=output - H @ point,
         transition_input=B if len(u) else None,
-        state_names=system.names,
+        state_names=cell.state_names,
     )
-    residual = _residual(system, point[None], u[None], None if spacing is None else spacing[None], F[None], noise)
+    residual = _residual(cell, point[None], u[None], None if spacing is None else spacing[None], F[None], noise)
     return _linearised(value, residual, "the model is for states near the fixed point and inputs near the given one")
 
 
-def _fixed_point(system: _System, u: Array, spacing: Any) -> Array:
+def _fixed_point(cell: AbstractCell, u: Array, spacing: Any) -> Array:
     """The state that a step leaves as it is, by Newton's method from the start."""
+    step = partial(_step, cell)
 
     @jax.jit
     def newton(state: Array) -> tuple[Array, Array]:
-        gap = system.step(state, u, spacing) - state
-        slope = jax.jacfwd(system.step)(state, u, spacing) - jnp.eye(len(state))
+        gap = step(state, u, spacing) - state
+        slope = jax.jacfwd(step)(state, u, spacing) - jnp.eye(len(state))
         return state - jnp.linalg.solve(slope, gap), jnp.max(jnp.abs(gap))
 
-    state, tolerance = system.start, 100 * float(jnp.finfo(system.start.dtype).eps)
+    state, tolerance = cell.start(), 100 * float(jnp.finfo(u.dtype).eps)
     for _ in range(_ROUNDS):
         after, gap = newton(state)
         if gap <= tolerance * (1 + float(jnp.max(jnp.abs(state)))):

@@ -16,6 +16,7 @@ from ..forms.modal import Modal, real_blocks
 from ..registry import arrow
 from .discretise import at_stamps
 from .similarity import in_basis
+from .systems import system_of
 
 _Rule = Literal["zoh", "s4_bilinear"]
 _lapack: Any = scipy.linalg.lapack
@@ -63,26 +64,6 @@ def continuous_to_modal(model: ContinuousSSM, *, limit: float = 1e8) -> Conversi
     return _modal(model, limit)
 
 
-@arrow(Modal, DiscreteSSM)
-def modal_to_discrete(form: Modal) -> Conversion:
-    """Modes in discrete time as matrices.
-
-    Raises:
-        TypeError: If the modes are in continuous time.
-    """
-    return _system(form, DiscreteSSM)
-
-
-@arrow(Modal, ContinuousSSM)
-def modal_to_continuous(form: Modal) -> Conversion:
-    """Modes in continuous time as matrices.
-
-    Raises:
-        TypeError: If the modes are in discrete time.
-    """
-    return _system(form, ContinuousSSM)
-
-
 @arrow(Modal, Modal, chained=False)
 def discretise_modes(form: Modal, *, dt: float, rule: _Rule = "zoh", timing: Timing = "current") -> Conversion:
     """Modes in continuous time at stamps, mode by mode: no matrix exponential.
@@ -100,11 +81,10 @@ def discretise_modes(form: Modal, *, dt: float, rule: _Rule = "zoh", timing: Tim
         ValueError: If the rule is another, or eigenvectors are too nearly parallel for a diagonal view.
         TypeError: If the modes are in discrete time already.
     """
-    model = _system(form, ContinuousSSM).value
+    model = system_of(form, ContinuousSSM)
     if rule not in ("zoh", "s4_bilinear"):
         raise ValueError(f'modes are discretised by "zoh" or "s4_bilinear", got {rule!r}')
-    modes, firsts = form.modes, _firsts(form)
-    W = modes.unitary
+    modes, W = form.modes, form.modes.unitary
     factor, gain = diagonal.RULES[rule](modes.eigenvalues, dt)
     noise = W @ model.Q @ W.conj().T
     if rule == "zoh":
@@ -112,18 +92,8 @@ def discretise_modes(form: Modal, *, dt: float, rule: _Rule = "zoh", timing: Tim
     else:  # dt (I - dt/2 A)^-1 Q (I - dt/2 A)^-H, as gain is dt (1 - dt/2 lambda)^-1
         noise = gain[:, None] * noise * gain.conj() / dt
     drive = (W.conj().T @ (gain[:, None] * modes.inputs)).real
-    made = at_stamps(model, real_blocks(factor, firsts), drive, (W.conj().T @ noise @ W).real, dt, rule, timing)
+    made = at_stamps(model, real_blocks(factor, form.firsts), drive, (W.conj().T @ noise @ W).real, dt, rule, timing)
     return dataclasses.replace(made, value=Modal(made.value, form.sizes, form.pairs))
-
-
-def _system(form: Modal, kind: type) -> Conversion:
-    if not isinstance(form.system, kind):
-        raise TypeError(f"the modes are those of a {type(form.system).__name__}, not of a {kind.__name__}")
-    return Conversion(form.system, transform=jnp.eye(len(form.system.A)))
-
-
-def _firsts(form: Modal) -> np.ndarray:
-    return np.cumsum([0, *form.sizes[:-1]])[np.asarray(form.pairs, bool)].astype(int)
 
 
 def _modal(model: Any, limit: float) -> Conversion:

@@ -5,23 +5,17 @@
 with W the Gramian of the Lyapunov equation W = A W A' + K K'. The same sum bounds what is cut off.
 """
 
-import math
-from functools import partial
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from ...core.kernels import krylov
-from ...core.linalg import symmetrise
-from ...core.parameters import is_traced
-from ...core.riccati import lyapunov
 from ..conversion import Conversion
-from ..forms.innovations import InnovationsSSM, spectral_radius
+from ..forms.innovations import InnovationsSSM
 from ..forms.predictor import ARInfinity, MAInfinity
 from ..forms.varma import VARMA
 from ..numerics.blocks import is_zero
+from ..numerics.truncation import size_beyond
 from ..registry import arrow
 
 _STEADY = "the start is taken as steady: the first state is its prediction, with the covariance of the long run"
@@ -37,6 +31,9 @@ def innovations_to_ma(form: InnovationsSSM, *, lags: int) -> Conversion:
 
     Returns:
         The weights; `error_bound` is the root of the sum of squares of those cut off, of innovations and inputs alike.
+
+    Raises:
+        ValueError: If lags is not a whole number from 1 on.
     """
     sources = jnp.concatenate([form.K, _input_matrix(form, form.A)], axis=1)
     p = len(form.C)
@@ -65,6 +62,9 @@ def innovations_to_ar(form: InnovationsSSM, *, lags: int) -> Conversion:
     Returns:
         The weights; `error_bound` is the root of the sum of squares of those cut off, of series and inputs alike: by so
         much times the root of the sum of squares of the past can a prediction be off.
+
+    Raises:
+        ValueError: If lags is not a whole number from 1 on.
     """
     closed = form.closed_loop
     sources = jnp.concatenate([form.K, _input_matrix(form, closed) - form.K @ form.D], axis=1)
@@ -97,26 +97,12 @@ def _lagged(A: Array, B: Array, C: Array, lags: int) -> Array:
 
 def _cut(form: InnovationsSSM, value: MAInfinity | ARInfinity, A: Array, B: Array, lags: int) -> Conversion:
     """The conversion with what the lags that are cut off amount to."""
-    bound = kernel_tail(A, B, form.C, lags)
+    bound = size_beyond(A, B, form.C, lags)
     start = is_zero(form.cov - form.P) and not any(form.diffuse)
     notes = () if start else (_STEADY,)
     if form.lead and form.input_names:
         notes = (*notes, "the input at the first stamp is taken to have driven the state before it too")
     return Conversion(value, exact=False, error_bound=bound, norm="kernel_l2", notes=notes)
-
-
-def kernel_tail(A: Array, B: Array, C: Array, lags: int) -> Array | float:
-    """The root of sum_{k >= lags} |C A^k B|^2, of all elements: exact, by the Gramian; infinite if A is not stable."""
-    if not is_traced(A) and spectral_radius(A) >= 1:
-        return math.inf
-    return _tail(A, B, C, lags)
-
-
-@partial(jax.jit, static_argnums=3)
-def _tail(A: Array, B: Array, C: Array, lags: int) -> Array:
-    gramian = symmetrise(lyapunov(A, B @ B.T))
-    seen = C @ jnp.linalg.matrix_power(A, lags)
-    return jnp.sqrt(jnp.maximum(jnp.einsum("ij,jk,ik->", seen, gramian, seen), 0.0))
 
 
 @arrow(MAInfinity, VARMA)

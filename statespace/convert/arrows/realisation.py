@@ -11,12 +11,12 @@ from ..forms.arrays import on_host
 from ..forms.discrete import DiscreteSSM, fields_of
 from ..forms.hankel import Hankel
 from ..forms.kernel import ImpulseResponse
-from ..numerics.hankel_products import Singular, leading_singular
+from ..numerics.hankel_products import Singular, leading_singular, shift_of
+from ..numerics.markov import markov
 from ..registry import arrow
 from .similarity import moved_law
 
-_DENSE = 1500  # rows or columns up to which the whole singular value decomposition is taken
-_WHOLE = 1 << 14  # the same where the values that are left out are needed for the bound
+_WHOLE = 1 << 14  # rows or columns up to which it is too where the values that are left out are needed for the bound
 
 
 @arrow(ImpulseResponse, Hankel)
@@ -73,13 +73,11 @@ def hankel_to_discrete(
             f"a Hankel matrix of {form.rows} x {form.columns} blocks {p} x {d} tells at most {most} states, got "
             f"order={order}: take more taps, or two block rows at least"
         )
-    found = leading_singular(blocks, form.rows, order, dense=_DENSE, seed=seed)
+    found = leading_singular(blocks, form.rows, order, seed=seed)
     count = min(_order(found, order, tolerance), most)
-    root = np.sqrt(found.values[:count])
-    seen = found.left[:, :count] * root  # C, C A, C A^2, ...
-    A = np.linalg.lstsq(seen[:-p], seen[p:], rcond=None)[0]
+    seen, reached = found.states(count)
     condition = float(np.linalg.cond(seen[:-p])) if count else 1.0
-    model, error = _model(form.response, A, root[:, None] * found.right[:count, :d], seen)
+    model, error = _model(form.response, shift_of(seen, p), reached[:, :d], seen)
     notes = _floor(found, count)
     if error <= 1e-11 * np.linalg.norm(blocks):
         return Conversion(model, condition=condition, notes=notes)
@@ -141,11 +139,10 @@ def kernel_to_discrete(
     form = Hankel(_padded(response), response.taps)
     found = leading_singular(on_host(form.blocks), form.rows, order, dense=_WHOLE, seed=seed)
     count, p = _order(found, order, tolerance), response.kernel.shape[1]
-    root = np.sqrt(found.values[:count])
-    seen = found.left[:, :count] * root
+    seen, reached = found.states(count)
     later = np.concatenate([seen[p:], np.zeros((p, count))])
-    A = (found.left[:, :count] / root).T @ later
-    model, _ = _model(form.response, A, root[:, None] * found.right[:count, : form.blocks.shape[2]], seen)
+    A = (found.left[:, :count] / np.sqrt(found.values[:count])).T @ later
+    model, _ = _model(form.response, A, reached[:, : form.blocks.shape[2]], seen)
     bound = 2 * float(np.sum(found.values[count:]))
     notes = _cut(response)
     if bound <= 2 * len(found.values) ** 2 * np.finfo(float).eps * found.values.max(initial=0.0):
@@ -226,15 +223,7 @@ def _model(
     )
     entered = np.concatenate([A @ B if any(at_once) else B, A @ G if at_once[1] else G], axis=1)
     theirs = np.concatenate([on_host(response.kernel), on_host(response.noise)], axis=2)[1:]
-    return model, float(np.linalg.norm(_powers(A, entered, C, len(theirs)) - theirs))
-
-
-def _powers(A: np.ndarray, B: np.ndarray, C: np.ndarray, count: int) -> np.ndarray:
-    """C A^k B, k = 0, ..., count - 1."""
-    found = np.zeros((count, len(C), B.shape[1]))
-    for k in range(count):
-        found[k], B = C @ B, A @ B
-    return found
+    return model, float(np.linalg.norm(markov(A, entered, C, len(theirs)) - theirs))
 
 
 def _register(response: ImpulseResponse) -> Conversion:

@@ -50,7 +50,17 @@ def _polynomial(roots: np.ndarray) -> np.ndarray:
 def discrete_to_sections(
     ssm: DiscreteSSM, *, input: Any = None, series: Any = None, tolerance: float | None = None
 ) -> Conversion:
-    """Sections from an input to a series, by zeros, poles and gain; see there."""
+    """Sections from an input to a series, by zeros, poles and gain.
+
+    Args:
+        ssm: The form, constant in time. The noise and the first state are not part of a transfer function.
+        input: Name or position of the input; may be left out where there is one.
+        series: Name or position of the series; may be left out where there is one.
+        tolerance: As for zeros, poles and gain: where states that are not reached or not seen are to be removed.
+
+    Raises:
+        ValueError: If the matrices vary with time, or it is not said which input or series is meant.
+    """
     found = discrete_to_zeros_poles(ssm, input=input, series=series, tolerance=tolerance)
     return found.then(zeros_poles_to_sections(found.value))
 
@@ -59,7 +69,17 @@ def discrete_to_sections(
 def continuous_to_sections(
     ssm: ContinuousSSM, *, input: Any = None, series: Any = None, tolerance: float | None = None
 ) -> Conversion:
-    """Sections from an input to a series in continuous time, by zeros, poles and gain; see there."""
+    """Sections from an input to a series in continuous time, by zeros, poles and gain.
+
+    Args:
+        ssm: The form. The noise and the first state are not part of a transfer function.
+        input: Name or position of the input; may be left out where there is one.
+        series: Name or position of the series; may be left out where there is one.
+        tolerance: As for a discrete form.
+
+    Raises:
+        ValueError: If it is not said which input or series is meant.
+    """
     found = continuous_to_zeros_poles(ssm, input=input, series=series, tolerance=tolerance)
     return found.then(zeros_poles_to_sections(found.value))
 

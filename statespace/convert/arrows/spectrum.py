@@ -18,22 +18,24 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from ...core.certificates import radius_on_host
 from ...core.linalg import symmetrise
 from ...core.parameters import is_traced
 from ...core.riccati import kalman_gain, riccati
 from ..conversion import Conversion
 from ..forms.arrays import on_host
 from ..forms.discrete import DiscreteSSM
-from ..forms.innovations import InnovationsSSM, spectral_radius
+from ..forms.innovations import InnovationsSSM
 from ..forms.predictor import MAInfinity
 from ..forms.spectrum import Autocovariances, SpectralDensity
 from ..forms.varma import VARMA
 from ..numerics.blocks import is_zero
+from ..numerics.hankel_products import leading_singular, shift_of
 from ..numerics.limit import from_known_state
+from ..numerics.truncation import size_beyond
 from ..registry import arrow
-from .predictor import kernel_tail
+from ..stationary import as_stationary, stationary_cov, without_mean
 from .timing import retime
-from .varma import as_stationary, stationary_cov, without_mean
 
 _ZERO = 1e-12  # share of the largest variance below which a spectral density counts as zero
 
@@ -90,8 +92,8 @@ def spectrum_to_innovations(spectrum: SpectralDensity) -> Conversion:
     notes, margin = (), np.inf
     if not is_traced(A):
         margin, frequency = spectrum.margin
-        if spectral_radius(A) >= 1:
-            raise ValueError(f"A has the spectral radius {spectral_radius(A):.6g}: no stationary process has it")
+        if radius_on_host(A) >= 1:
+            raise ValueError(f"A has the spectral radius {radius_on_host(A):.6g}: no stationary process has it")
         if margin < -_ZERO:
             raise ValueError(
                 "no process has this spectral density: it is not positive real, with the eigenvalue "
@@ -123,11 +125,14 @@ def spectrum_to_autocovariances(spectrum: SpectralDensity, *, lags: int) -> Conv
 
     Returns:
         The autocovariances; `error_bound` is the root of the sum of squares of those cut off.
+
+    Raises:
+        ValueError: If lags is not a whole number from 1 on.
     """
     if not isinstance(lags, int) or lags < 1:
         raise ValueError(f"lags is a whole number from 1 on, got {lags!r}")
     value = Autocovariances(spectrum.autocovariances(lags), dt=spectrum.dt, series_names=spectrum.series_names)
-    bound = kernel_tail(spectrum.A, spectrum.M, spectrum.C, lags)
+    bound = size_beyond(spectrum.A, spectrum.M, spectrum.C, lags)
     return Conversion(value, exact=False, error_bound=bound, norm="kernel_l2")
 
 
@@ -180,14 +185,10 @@ def _realised(values: Autocovariances, order: int) -> Conversion:
     p, half = later.shape[1], (len(later) + 1) // 2
     if not 1 <= order <= p * (half - 1):
         raise ValueError(f"order is from 1 to {p * (half - 1)} with {len(later)} lags, got {order}")
-    columns = len(later) - half + 1
-    hankel = np.block([[later[i + j] for j in range(columns)] for i in range(half)])
-    left, sizes, right = np.linalg.svd(hankel, full_matrices=False)
-    root = np.sqrt(sizes[:order])
-    seen, reached = left[:, :order] * root, root[:, None] * right[:order]
-    A = np.linalg.lstsq(seen[:-p], seen[p:], rcond=None)[0]
+    found = leading_singular(later, half, order)
+    sizes, (seen, reached) = found.values, found.states(order)
     value = SpectralDensity(
-        A, reached[:, :p], seen[:p], values.values[0], dt=values.dt, series_names=values.series_names
+        shift_of(seen, p), reached[:, :p], seen[:p], values.values[0], dt=values.dt, series_names=values.series_names
     )
     gap = np.asarray(value.autocovariances(len(later))) - np.asarray(values.values)
     rest = sizes[order] if order < len(sizes) else 0.0

@@ -8,23 +8,25 @@ Reference: Harvey (1989), "Forecasting, Structural Time Series Models and the Ka
 Deistler (1988), "The Statistical Theory of Linear Systems", section 2.5 (echelon forms).
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from ...core.certificates import radius_on_host
 from ...core.linalg import symmetrise
 from ...core.parameters import is_traced
-from ...core.riccati import lyapunov
 from ..conversion import Conversion
 from ..forms.arrays import on_host
 from ..forms.discrete import CONSTANT, DiscreteSSM
-from ..forms.innovations import InnovationsSSM, spectral_radius
+from ..forms.innovations import InnovationsSSM
 from ..forms.varma import VARMA
 from ..numerics.blocks import is_zero
+from ..numerics.markov import markov
 from ..numerics.minimal import Minimal, minimal
 from ..registry import arrow
+from ..stationary import as_stationary, stationary_cov, steady_mean
 from .innovations import discrete_to_innovations
 
 Representation = Literal["harvey", "innovations"]
@@ -78,24 +80,6 @@ def _mean_as_input(mean: Array, C: Array) -> tuple[Array | None, Array, Array | 
     return jnp.zeros((C.shape[1], 1)), C, mean[:, None]
 
 
-def stationary_cov(A: Array, Q: Array) -> tuple[Array, float]:
-    """The stationary covariance of x' = A x + w, and how much its equation magnifies.
-
-    Raises:
-        ValueError: If there is none.
-    """
-    cov = symmetrise(lyapunov(A, Q))
-    if is_traced(cov):
-        return cov, 1.0
-    rho = spectral_radius(A)
-    if rho >= 1 or not np.all(np.isfinite(cov)):
-        raise ValueError(
-            f"the model has no stationary law: its largest pole has modulus {rho:.6g}; take differences of the series "
-            "first, or give the law of the first state in a DiscreteSSM"
-        )
-    return cov, (1 + rho**2) / (1 - rho**2)
-
-
 @arrow(VARMA, InnovationsSSM)
 def varma_to_innovations(model: VARMA) -> Conversion:
     """The steady-state predictor of a vector ARMA model, started from the stationary law.
@@ -106,7 +90,7 @@ def varma_to_innovations(model: VARMA) -> Conversion:
     companion = varma_to_discrete(model, representation="innovations")
     form = companion.value
     inverse = form.A - jnp.linalg.solve(model.cov, form.S.T).T @ form.C
-    if not is_traced(inverse) and spectral_radius(inverse) > 1 + 1e-9:
+    if not is_traced(inverse) and radius_on_host(inverse) > 1 + 1e-9:
         found = discrete_to_innovations(varma_to_discrete(model).value)
         note = "the model is not invertible: its innovations are those of the invertible one with its autocovariances"
         condition = companion.condition * found.condition
@@ -138,7 +122,7 @@ def innovations_to_varma(form: InnovationsSSM, *, tolerance: float = 1e-10) -> C
     reduced = noise_part(form, tolerance)
     indices, rows, condition = _first_rows(reduced.A, reduced.C, tolerance)
     leading, ar = _echelon(reduced.A, reduced.C, indices, rows)
-    psi = impulse(reduced, len(ar))
+    psi = np.concatenate([np.eye(len(reduced.C))[None], markov(reduced.A, reduced.B, reduced.C, len(ar))])
     # row i of the moving average: lag d has sum over e <= d of (leading, -ar)[e] psi[d - e], up to its index
     lags = np.concatenate([leading[None], -ar])
     product = np.array([sum(lags[e] @ psi[d - e] for e in range(d + 1)) for d in range(len(lags))])
@@ -168,18 +152,9 @@ def noise_part(form: InnovationsSSM, tolerance: float) -> Minimal:
     A, K, C = on_host(form.A), on_host(form.K), on_host(form.C)
     unit = np.sqrt(np.diag(on_host(form.V)))[:, None]
     found = minimal(A, K * unit.T, C / unit, tolerance)
-    if max((np.abs(x).max() for x in impulse(found, len(found.A))[1:]), default=1.0) <= tolerance:
+    if len(found.A) and np.abs(markov(found.A, found.B, found.C, len(found.A))).max() <= tolerance:
         found = minimal(A, 0 * K, C, tolerance)
     return found._replace(B=found.B / unit.T, C=found.C * unit)
-
-
-def impulse(reduced: Minimal, lags: int) -> list[np.ndarray]:
-    """I, C K, C A K, ...: what an innovation adds to the series 0, 1, 2, ... stamps later."""
-    found, state = [np.eye(len(reduced.C))], reduced.B
-    for _ in range(lags):
-        found.append(reduced.C @ state)
-        state = reduced.A @ state
-    return found
 
 
 def _first_rows(A: np.ndarray, C: np.ndarray, tolerance: float) -> tuple[list[int], np.ndarray, float]:
@@ -233,57 +208,3 @@ def reduction_notes(reduced: Minimal, size: int) -> tuple[str, ...]:
         f"{gone} of {size} states cancel (largest singular value taken for zero {reduced.dropped:.1e}, smallest kept "
         f"{reduced.kept:.1e})",
     )
-
-
-def steady_mean(form: InnovationsSSM) -> Array:
-    """The mean of the series in the long run: what the input "constant" adds."""
-    if CONSTANT not in form.input_names:
-        return jnp.zeros(len(form.C))
-    i = form.input_names.index(CONSTANT)
-    return form.D[:, i] + form.C @ jnp.linalg.solve(jnp.eye(len(form.A)) - form.A, form.B[:, i])
-
-
-def as_stationary(form: InnovationsSSM, value: Any, condition: float, notes: tuple[str, ...]) -> Conversion:
-    """The conversion to a form that starts from the stationary law and has no inputs: exact where that is so."""
-    lost = []
-    if [name for name in form.input_names if name != CONSTANT] and not (is_zero(form.B) and is_zero(form.D)):
-        lost.append("what the inputs do is not part of the form")
-    if why := not_stationary(form):
-        lost.append(f"the form starts from the stationary law: {why}")
-    if not lost:
-        return Conversion(value, condition=condition, notes=notes)
-    lost.append("the bound is that of the noise's kernel, which is the same")
-    return Conversion(value, exact=False, norm="kernel_l2", condition=condition, notes=(*notes, *lost))
-
-
-NO_MEAN = "the mean of the series is not part of the form"
-
-
-def without_mean(form: InnovationsSSM, done: Conversion) -> Conversion:
-    """A conversion to a form that has no mean, of a predictor that may have one."""
-    return lossy(done, NO_MEAN) if np.any(np.asarray(steady_mean(form))) else done
-
-
-def lossy(done: Conversion, note: str) -> Conversion:
-    """A conversion whose value has the same kernel but not all of the law."""
-    norm = done.norm or "kernel_l2"
-    return Conversion(done.value, False, done.error_bound, norm, done.condition, done.transform, (*done.notes, note))
-
-
-def not_stationary(form: InnovationsSSM) -> str:
-    """In words, why the first law of a predictor is not the stationary one; empty if it is."""
-    rho = spectral_radius(form.A)
-    if any(form.diffuse):
-        return "some elements of the first state have no prior"
-    if rho >= 1:
-        return f"there is none, the largest pole has modulus {rho:.6g}"
-    cov = np.asarray(form.P + lyapunov(form.A, symmetrise(form.K @ form.V @ form.K.T)))
-    if not np.allclose(form.cov, cov, rtol=1e-7, atol=1e-9 * np.abs(cov).max(initial=0)):
-        return "the first state had another covariance"
-    mean = np.zeros(len(form.A))
-    if CONSTANT in form.input_names:
-        column = np.asarray(form.B)[:, form.input_names.index(CONSTANT)]
-        mean = np.linalg.solve(np.eye(len(form.A)) - np.asarray(form.A), column)
-    if not np.allclose(form.mean, mean, rtol=1e-7, atol=1e-9 * (1 + np.abs(mean).max(initial=0))):
-        return "the first state had another mean"
-    return ""

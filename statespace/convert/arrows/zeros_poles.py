@@ -25,7 +25,8 @@ from ..numerics.cascade import cascade
 from ..numerics.minimal import minimal
 from ..numerics.transmission_zeros import transmission_zeros
 from ..registry import arrow
-from .varma import NO_MEAN, as_stationary, lossy, noise_part, reduction_notes, stationary_cov, without_mean
+from ..stationary import NO_MEAN, as_stationary, stationary_cov, without_mean
+from .varma import noise_part, reduction_notes
 
 
 @arrow(DiscreteSSM, ZerosPoles, chained=False)
@@ -57,7 +58,17 @@ def discrete_to_zeros_poles(
 def continuous_to_zeros_poles(
     ssm: ContinuousSSM, *, input: Any = None, series: Any = None, tolerance: float | None = None
 ) -> Conversion:
-    """Zeros, poles and gain from an input to a series, in continuous time; see the discrete form."""
+    """Zeros, poles and gain from an input to a series, in continuous time.
+
+    Args:
+        ssm: The form. The noise and the first state are not part of a transfer function.
+        input: Name or position of the input; may be left out where there is one.
+        series: Name or position of the series; may be left out where there is one.
+        tolerance: As for a discrete form.
+
+    Raises:
+        ValueError: If it is not said which input or series is meant.
+    """
     A, B, C, D = (on_host(x) for x in (ssm.A, ssm.B, ssm.C, ssm.D))
     lost = () if _is_bare(ssm) else ("the noise and the first state are not part of a transfer function",)
     return _zeros_poles(ssm, A, B, C, D, (input, series, tolerance), lost, domain="continuous", dt=None)
@@ -141,6 +152,11 @@ def _gain(A: np.ndarray, B: np.ndarray, C: np.ndarray, D: np.ndarray, zeros: np.
 def innovations_to_zeros_poles(form: InnovationsSSM, *, tolerance: float = 1e-10) -> Conversion:
     """Zeros, poles and gain from the innovations to the one series: a model of the noise, with its variance.
 
+    Args:
+        form: The predictor.
+        tolerance: Share of the size of the system below which a singular value is taken for zero: states that are not
+            reached or not seen cancel.
+
     Raises:
         ValueError: If there are several series.
     """
@@ -166,7 +182,7 @@ def arma_to_zeros_poles(model: ARMA) -> Conversion:
     count = max(len(poles), len(zeros))
     poles, zeros = (np.concatenate([x, np.zeros(count - len(x))]) for x in (poles, zeros))
     done = Conversion(_noise_model(zeros, poles, model.sigma**2, model.dt, model.series_names[0]))
-    return done if is_zero(model.mean) else lossy(done, NO_MEAN)
+    return done if is_zero(model.mean) else done.losing(NO_MEAN)
 
 
 @arrow(ZerosPoles, DiscreteSSM)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from .arrays import floating, names_of
+from .checks import check_finite, check_positive
 
 
 class ARMA(eqx.Module):
@@ -26,7 +27,7 @@ class ARMA(eqx.Module):
         series_names: Name of the series, in a tuple.
 
     Raises:
-        ValueError: If coefficients are not vectors, or sigma or the mean is not a number.
+        ValueError: If coefficients are not vectors, sigma or the mean is not a number, or sigma is not above 0.
 
     Example:
         >>> ARMA([0.5], [0.4]).poles.real.tolist()
@@ -56,6 +57,8 @@ class ARMA(eqx.Module):
                 f"ar and ma are vectors, sigma and mean numbers: got shapes {self.ar.shape}, {self.ma.shape}, "
                 f"{self.sigma.shape}, {self.mean.shape}"
             )
+        check_finite(ar=self.ar, ma=self.ma, mean=self.mean)
+        check_positive(sigma=self.sigma, dt=self.dt)
 
     @property
     def poles(self) -> Complex[np.ndarray, " p"]:

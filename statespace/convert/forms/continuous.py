@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .arrays import as_matrix, as_vector, common_type, counted, floating, names_of
+from .checks import check_covariance, check_finite
 from .discrete import fields_of
 
 Measured = Literal["sampled", "averaged"]
@@ -34,7 +35,7 @@ class ContinuousSSM(eqx.Module):
         series_names: Names of the series.
 
     Raises:
-        ValueError: If shapes do not agree.
+        ValueError: If shapes do not agree, numbers are not finite, or a covariance is none.
 
     Example:
         >>> ContinuousSSM([[-0.5]], [[1.0]], [[2.0]]).measured
@@ -94,6 +95,9 @@ class ContinuousSSM(eqx.Module):
             raise ValueError(
                 "a continuous model is constant in time: matrices, and one entry of diffuse for each state"
             )
+        check_finite(A=self.A, B=self.B, C=self.C, D=self.D, mean=self.mean)
+        for name in ("Q", "R", "cov"):
+            check_covariance(name, getattr(self, name))
 
     @property
     def matrices(self) -> dict[str, Array]:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .arrays import as_matrix, floating, names_of
+from .checks import check_covariance, check_finite, check_positive
 
 
 class CovarianceFunction(eqx.Module):
@@ -25,7 +26,7 @@ class CovarianceFunction(eqx.Module):
         series_names: Names of the series.
 
     Raises:
-        ValueError: If shapes do not agree.
+        ValueError: If shapes do not agree, numbers are not finite, or a covariance is none.
 
     Example:
         >>> round(CovarianceFunction([[-0.5]], [[2.0]], [[1.0]])(2.0).item(), 6)
@@ -45,6 +46,9 @@ class CovarianceFunction(eqx.Module):
         self.A, self.P = as_matrix(A, n, n, "A"), as_matrix(P, n, n, "P")
         self.C, self.R = as_matrix(C, p, n, "C"), as_matrix(R, p, p, "R")
         self.series_names = names_of(series_names, p, "y")
+        check_finite(A=self.A, C=self.C)
+        check_covariance("P", self.P)
+        check_covariance("R", self.R)
 
     def __call__(self, tau: Any) -> Float[Array, "*points series series"]:
         """cov(f(t + tau), f(t)) without the measurement noise, at lags of either sign."""
@@ -68,7 +72,7 @@ class Matern(eqx.Module):
         series_names: Name of the series, in a tuple.
 
     Raises:
-        ValueError: If nu is another number: the process has no finite state then.
+        ValueError: If nu is another number (the process has no finite state then), or a scale is not above 0.
 
     Example:
         >>> round(Matern(0.5, 2.0, 3.0)(2.0).item(), 6)
@@ -93,6 +97,7 @@ class Matern(eqx.Module):
             raise ValueError(
                 f"length_scale and scale are numbers, got shapes {self.length_scale.shape} and {self.scale.shape}"
             )
+        check_positive(length_scale=self.length_scale, scale=self.scale)
 
     @property
     def rate(self) -> Float[Array, ""]:
@@ -133,6 +138,7 @@ class OrnsteinUhlenbeck(eqx.Module):
         self.series_names = names_of(series_names, 1, "y")
         if self.rate.ndim or self.scale.ndim:
             raise ValueError(f"rate and scale are numbers, got shapes {self.rate.shape} and {self.scale.shape}")
+        check_positive(rate=self.rate, scale=self.scale)
 
     def __call__(self, tau: Any) -> Float[Array, "*points"]:
         """cov(f(t + tau), f(t))."""

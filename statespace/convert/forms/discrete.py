@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .arrays import as_matrix, as_vector, common_type, counted, floating, names_of
+from .checks import check_covariance, check_finite, check_noise, check_positive
 
 Timing = Literal["current", "previous"]
 Start = Literal["before", "at"]
@@ -50,7 +51,8 @@ class DiscreteSSM(eqx.Module):
         series_names: Names of the series.
 
     Raises:
-        ValueError: If shapes do not agree, or timing, start and lead do not go together.
+        ValueError: If shapes do not agree, numbers are not finite, Q, R and S are not the blocks of a covariance, dt is
+            not above 0, or timing, start and lead do not go together.
 
     Example:
         >>> DiscreteSSM([[0.5]], [[1.0]], [[2.0]]).timing
@@ -116,6 +118,10 @@ class DiscreteSSM(eqx.Module):
         self.input_names = names_of(input_names, m, "u")
         self.series_names = names_of(series_names, p, "y")
         self._check(n)
+        check_finite(A=self.A, B=self.B, C=self.C, D=self.D, mean=self.mean)
+        check_noise(self.Q, self.R, self.S)
+        check_covariance("cov", self.cov)
+        check_positive(dt=self.dt)
 
     def _check(self, n: int) -> None:
         if self.timing not in ("current", "previous") or self.start not in ("before", "at") or self.lead not in (0, 1):

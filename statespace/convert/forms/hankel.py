@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..numerics.drivers import law_columns
+from ..numerics.hankel_products import hankel_matrix
 from .arrays import counted
 from .kernel import ImpulseResponse
 
@@ -58,10 +59,7 @@ class Hankel(eqx.Module):
     @property
     def matrix(self) -> Float[Array, "rows columns"]:
         """The matrix itself, (rows series, columns drivers)."""
-        blocks = self.blocks
-        _, p, d = blocks.shape
-        index = jnp.arange(self.rows)[:, None] + jnp.arange(self.columns)[None]
-        return blocks[index].transpose(0, 2, 1, 3).reshape(self.rows * p, self.columns * d)
+        return hankel_matrix(self.blocks, self.rows)
 
     def __repr__(self) -> str:
         return f"Hankel({counted(self.rows, 'block row')}, {counted(self.columns, 'block column')}, {self.response!r})"

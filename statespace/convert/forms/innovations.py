@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...core.certificates import radius_on_host
 from .arrays import as_matrix, as_vector, floating, names_of
+from .checks import check_covariance, check_finite, check_positive
 
 
 class InnovationsSSM(eqx.Module):
@@ -43,7 +45,7 @@ class InnovationsSSM(eqx.Module):
         series_names: Names of the series.
 
     Raises:
-        ValueError: If shapes do not agree.
+        ValueError: If shapes do not agree, numbers are not finite, or a covariance is none.
 
     Example:
         >>> InnovationsSSM([[0.9]], None, [[1.0]], K=[[0.4]]).radius
@@ -107,6 +109,10 @@ class InnovationsSSM(eqx.Module):
             raise ValueError(
                 "an innovations form is constant in time, with lead 0 or 1 and one entry of diffuse for each state"
             )
+        check_finite(A=self.A, B=self.B, C=self.C, D=self.D, K=self.K, mean=self.mean)
+        for name in ("V", "P", "cov"):
+            check_covariance(name, getattr(self, name))
+        check_positive(dt=self.dt)
 
     @property
     def closed_loop(self) -> Float[Array, "state state"]:
@@ -116,7 +122,7 @@ class InnovationsSSM(eqx.Module):
     @property
     def radius(self) -> float:
         """The largest modulus of an eigenvalue of the closed loop: below 1 where the predictor forgets."""
-        return spectral_radius(self.closed_loop)
+        return radius_on_host(self.closed_loop)
 
     def burn_in(self, tolerance: float = 1e-10) -> float:
         """Stamps until a first covariance has been forgotten down to a tolerance, infinite if it never is."""
@@ -124,9 +130,3 @@ class InnovationsSSM(eqx.Module):
         if rho >= 1:
             return np.inf
         return 0.0 if rho == 0 else float(np.ceil(np.log(tolerance) / (2 * np.log(rho))))
-
-
-def spectral_radius(a: Any) -> float:
-    """The largest modulus of an eigenvalue, 0 of an empty matrix."""
-    values = np.linalg.eigvals(np.asarray(a, float)) if np.size(a) else np.zeros(1)
-    return float(np.abs(values).max())

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Complex, Float, Int
 
 from .arrays import counted
 from .continuous import ContinuousSSM
@@ -63,6 +63,11 @@ class Modal(eqx.Module):
             )
 
     @property
+    def firsts(self) -> Int[np.ndarray, " pairs"]:
+        """First rows of the pairs."""
+        return np.cumsum([0, *self.sizes[:-1]])[np.asarray(self.pairs, bool)].astype(int)
+
+    @property
     def is_diagonal(self) -> bool:
         """Whether there are only real modes and pairs of complex ones."""
         return all(pair or size == 1 for size, pair in zip(self.sizes, self.pairs, strict=True))
@@ -86,7 +91,7 @@ class Modal(eqx.Module):
             raise ValueError(
                 f"blocks of {self.sizes} rows have no diagonal view: their eigenvectors are nearly parallel"
             )
-        firsts = np.cumsum([0, *self.sizes[:-1]])[np.asarray(self.pairs, bool)].astype(int)
+        firsts = self.firsts
         A, W = self.system.A, pair_modes(len(self.system.A), firsts)
         turn = 1j * A[firsts, firsts + 1]
         eigenvalues = (jnp.diagonal(A) + 0j).at[firsts].add(turn).at[firsts + 1].add(-turn)

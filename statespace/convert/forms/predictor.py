@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ...core.kernels import convolve
 from .arrays import as_matrix, floating, names_of
 
 
@@ -152,19 +153,6 @@ class ARInfinity(eqx.Module):
         scaled = jax.scipy.linalg.solve_triangular(factor, errors.T, lower=True)
         log_det = 2 * jnp.sum(jnp.log(jnp.diag(factor)))
         return -0.5 * (jnp.sum(scaled**2) + len(y) * (log_det + y.shape[1] * jnp.log(2 * jnp.pi)))
-
-
-def convolve(kernel: Float[Array, "lags out in"], x: Float[Array, "time in"]) -> Float[Array, "time out"]:
-    """The causal convolution sum_k kernel[k] x[t-k]."""
-    lags, time = min(len(kernel), len(x)), len(x)
-    padded = jnp.concatenate([jnp.zeros((max(lags - 1, 0), x.shape[1]), x.dtype), x])
-
-    def add(total: Array, slot: Any) -> tuple[Array, None]:
-        weight, k = slot
-        return total + jax.lax.dynamic_slice_in_dim(padded, lags - 1 - k, time) @ weight.T, None
-
-    zero = jnp.zeros((time, kernel.shape[1]), jnp.result_type(kernel, x))
-    return jax.lax.scan(add, zero, (kernel[:lags], jnp.arange(lags)))[0]
 
 
 def _taps(kernel: Array, inputs: Any, start: Any, more: int) -> tuple[Array, Array]:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .arrays import as_matrix, as_vector, floating, names_of
+from .checks import check_covariance, check_finite, check_positive
 
 
 class VARMA(eqx.Module):
@@ -28,7 +29,7 @@ class VARMA(eqx.Module):
         series_names: Names of the series.
 
     Raises:
-        ValueError: If shapes do not agree.
+        ValueError: If shapes do not agree, numbers are not finite, or a covariance is none.
 
     Example:
         >>> VARMA([[[0.5, 0.1], [0.0, 0.4]]], cov=[[1.0, 0.2], [0.2, 1.0]]).ma.shape
@@ -64,6 +65,9 @@ class VARMA(eqx.Module):
         self.leading = as_matrix(jnp.eye(size) if leading is None else leading, size, size, "leading")
         self.dt = None if dt is None else floating(dt)
         self.series_names = names_of(series_names, size, "y")
+        check_finite(ar=self.ar, ma=self.ma, mean=self.mean, leading=self.leading)
+        check_covariance("cov", self.cov)
+        check_positive(dt=self.dt)
 
     @property
     def standard(self) -> "VARMA":

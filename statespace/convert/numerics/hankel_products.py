@@ -1,9 +1,11 @@
 """Singular vectors of block Hankel matrices: whole for small ones, the leading ones by products for large ones."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+
+DENSE = 1500  # rows or columns up to which the whole singular value decomposition is taken
 
 
 class Singular(NamedTuple):
@@ -21,9 +23,40 @@ class Singular(NamedTuple):
     right: np.ndarray
     rest: float
 
+    def states(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """What the leading states show, (C, C A, ...) below each other, and what reaches them, (B, A B, ...)."""
+        root = np.sqrt(self.values[:count])
+        return self.left[:, :count] * root, root[:, None] * self.right[:count]
+
+
+def shift_of(seen: Float[np.ndarray, "rows state"], series: int) -> Float[np.ndarray, "state state"]:
+    """The transition A of which the rows are C, C A, C A^2, ..., with as many rows each as there are series."""
+    return np.linalg.lstsq(seen[:-series], seen[series:], rcond=None)[0]
+
+
+def hankel_matrix(blocks: Any, rows: int) -> Any:
+    """The matrix with the block blocks[i + j] at (i, j).
+
+    Args:
+        blocks: The blocks, (blocks, series, columns), of NumPy or of JAX.
+        rows: Block rows.
+
+    Returns:
+        The matrix, (rows series, block columns columns).
+    """
+    count, p, d = blocks.shape
+    many = count - rows + 1
+    index = np.arange(rows)[:, None] + np.arange(many)[None]
+    return blocks[index].transpose(0, 2, 1, 3).reshape(rows * p, many * d)
+
 
 def leading_singular(
-    blocks: Float[np.ndarray, "blocks series columns"], rows: int, order: int | None, *, dense: int, seed: int
+    blocks: Float[np.ndarray, "blocks series columns"],
+    rows: int,
+    order: int | None,
+    *,
+    dense: int = DENSE,
+    seed: int = 0,
 ) -> Singular:
     """The singular value decomposition of the Hankel matrix with entry (i, j) = blocks[i + j].
 
@@ -42,9 +75,7 @@ def leading_singular(
     count, p, d = blocks.shape
     shape = rows * p, (count - rows + 1) * d
     if min(shape) <= dense:
-        index = np.arange(rows)[:, None] + np.arange(count - rows + 1)[None]
-        whole = blocks[index].transpose(0, 2, 1, 3).reshape(shape)
-        return Singular(*np.linalg.svd(whole, full_matrices=False), 0.0)
+        return Singular(*np.linalg.svd(hankel_matrix(blocks, rows), full_matrices=False), 0.0)
     if order is None:
         raise ValueError(f"the Hankel matrix has the shape {shape}: say how many states are wanted with order=")
     return _randomised(blocks, rows, min(order + 20, *shape), seed)

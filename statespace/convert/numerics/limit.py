@@ -10,13 +10,23 @@ Reference: van Dooren (1981), "A generalized eigenvalue approach for solving Ric
 
 import numpy as np
 
+from ...core.certificates import radius_on_host
+
 _ROUNDS = 60
 _HUGE = 1e100  # nothing settles there
 _ON_CIRCLE = 1 + 1e-6
 
 
 def by_pencil(A: np.ndarray, C: np.ndarray, Q: np.ndarray, R: np.ndarray, S: np.ndarray) -> np.ndarray | None:
-    """The stabilising solution by the extended pencil, which inverts nothing; None if there is none."""
+    """The stabilising solution by the extended pencil, which inverts nothing; None if there is none.
+
+    Args:
+        A: Transition, (state, state).
+        C: Emission, (series, state).
+        Q: Covariance of the state's noise, (state, state).
+        R: Covariance of the measurement noise, (series, series); it may be singular.
+        S: Covariance of the two, (state, series).
+    """
     from scipy.linalg import solve_discrete_are  # slow to import, and rarely needed
 
     try:
@@ -28,7 +38,14 @@ def by_pencil(A: np.ndarray, C: np.ndarray, Q: np.ndarray, R: np.ndarray, S: np.
 def from_known_state(A: np.ndarray, C: np.ndarray, Q: np.ndarray, R: np.ndarray, S: np.ndarray) -> np.ndarray | None:
     """The limit of the covariance of the prediction from a known first state; None if it does not settle.
 
-    R must be regular. With roots on the circle half of the digits are right.
+    With roots on the circle half of the digits are right.
+
+    Args:
+        A: Transition, (state, state).
+        C: Emission, (series, state).
+        Q: Covariance of the state's noise, (state, state).
+        R: Covariance of the measurement noise, (series, series), regular.
+        S: Covariance of the two, (state, series).
     """
     weight = np.linalg.solve(R, np.concatenate([C, S.T], axis=1))
     by_c, by_s = weight[:, : C.shape[1]], weight[:, C.shape[1] :]
@@ -44,5 +61,4 @@ def from_known_state(A: np.ndarray, C: np.ndarray, Q: np.ndarray, R: np.ndarray,
         if np.abs(change).max(initial=0.0) <= 1e-14 * np.abs(h).max(initial=0.0):
             break
     gain = np.linalg.solve(C @ h @ C.T + R, (A @ h @ C.T + S).T).T
-    radius = np.abs(np.linalg.eigvals(A - gain @ C)).max(initial=0.0)
-    return h if radius <= _ON_CIRCLE else None
+    return h if radius_on_host(A - gain @ C) <= _ON_CIRCLE else None

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.linalg
 
+from ...core.certificates import radius_on_host
 from ..forms.arrays import on_host
 from ..forms.continuous import ContinuousSSM
 from ..forms.discrete import DiscreteSSM
@@ -29,9 +30,7 @@ def plain(model: DiscreteSSM | ContinuousSSM) -> Plain:
     A, B, C, D = (on_host(x) for x in (model.A, model.B, model.C, model.D))
     if any(x.ndim != 2 for x in (A, B, C, D)):
         raise ValueError("a model that varies with time has no transfer function")
-    if isinstance(model, DiscreteSSM) and (model.timing == "current" or model.lead):
-        if model.lead:  # s[k+1] = A s[k] + B u[k+1]: the same transfer function as in `current` timing
-            return Plain(A, B, C @ A, D + C @ B)
+    if isinstance(model, DiscreteSSM) and (model.timing == "current" or model.lead):  # the input acts at once
         return Plain(A, B, C @ A, D + C @ B)
     return Plain(A, B, C, D)
 
@@ -59,10 +58,10 @@ def hinf_norm(model: DiscreteSSM | ContinuousSSM, *, tolerance: float = 1e-10) -
     """
     system = plain(model)
     if isinstance(model, DiscreteSSM):
-        if len(system.A) and np.abs(np.linalg.eigvals(system.A)).max() >= 1:
+        if radius_on_host(system.A) >= 1:
             return float("inf")
         system = _to_continuous(system)
-    elif len(system.A) and np.linalg.eigvals(system.A).real.max() >= 0:
+    elif np.linalg.eigvals(system.A).real.max(initial=-np.inf) >= 0:
         return float("inf")
     return largest_gain(system, tolerance)
 
@@ -134,16 +133,13 @@ def h2_norm(model: DiscreteSSM | ContinuousSSM) -> float:
     Reference: Zhou, Doyle and Glover (1996), "Robust and Optimal Control", section 4.6.
     """
     system = plain(model)
-    discrete = isinstance(model, DiscreteSSM)
-    poles = np.linalg.eigvals(system.A) if len(system.A) else np.zeros(0)
-    if (np.abs(poles).max(initial=0.0) >= 1) if discrete else (poles.real.max(initial=-np.inf) >= 0):
-        return float("inf")
-    if not discrete:
-        if np.any(system.D):
+    if isinstance(model, DiscreteSSM):
+        if radius_on_host(system.A) >= 1:
             return float("inf")
-        factor = gramian_factor(*cayley(*system)[:2])
-        return float(np.linalg.norm(system.C @ factor))
-    return float(np.sqrt(np.linalg.norm(system.C @ gramian_factor(system.A, system.B)) ** 2 + np.sum(system.D**2)))
+        return float(np.sqrt(np.linalg.norm(system.C @ gramian_factor(system.A, system.B)) ** 2 + np.sum(system.D**2)))
+    if np.any(system.D) or np.linalg.eigvals(system.A).real.max(initial=-np.inf) >= 0:
+        return float("inf")
+    return float(np.linalg.norm(system.C @ gramian_factor(*cayley(*system)[:2])))
 
 
 def difference(one: Plain, other: Plain) -> Plain:

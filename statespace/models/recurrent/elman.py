@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ...core.linalg import matmul
@@ -64,3 +65,8 @@ class Elman(AbstractCell):
         """The units after an input."""
         del dt
         return ACTIVATIONS[self.activation](driven + matmul(self.recurrent_weights, state))
+
+    def lipschitz(self) -> tuple[float, float]:
+        """The norms of U and of W: no activation has a slope above 1."""
+        inside, outside = np.asarray(self.recurrent_weights), np.asarray(self.input_weights)
+        return float(np.linalg.norm(inside, 2)), float(np.linalg.norm(outside, 2)) if outside.size else 0.0
