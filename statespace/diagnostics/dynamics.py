@@ -23,7 +23,8 @@ class LyapunovSpectrum:
     Attributes:
         exponents: Mean rates of growth along the path, per unit of time, (exponent,).
         standard_errors: Of them, from the scatter between 20 stretches of the path.
-        dimension: Kaplan-Yorke dimension; that of the state where the sum of all exponents computed is not negative.
+        dimension: Kaplan-Yorke dimension; that of the state where the sum of all exponents is not negative, NaN where
+            too few were computed for their sum to be.
         running: The mean rates up to each step, (time, exponent): whether they have converged.
     """
 
@@ -83,7 +84,9 @@ def lyapunov_spectrum(
     errors = stretches.std(axis=0, ddof=1) / np.sqrt(len(stretches)) if len(stretches) > 1 else np.full(count, np.nan)
     order = np.argsort(-exponents)
     running = np.cumsum(rates, axis=0)[:, order] / np.arange(1, len(rates) + 1)[:, None]
-    return LyapunovSpectrum(exponents[order], errors[order], kaplan_yorke(exponents), running)
+    short = count < size and np.all(np.cumsum(exponents[order]) >= 0)
+    dimension = float("nan") if short else kaplan_yorke(exponents)
+    return LyapunovSpectrum(exponents[order], errors[order], dimension, running)
 
 
 def kaplan_yorke(exponents: Any) -> float:

@@ -87,3 +87,37 @@ def test_second_derivatives_and_batches():
     assert float(jax.hessian(value)(1.0)) == pytest.approx(float(jax.hessian(series)(1.0)), rel=1e-9)
     scales = jnp.array([0.3, 1.0])
     np.testing.assert_allclose(jax.vmap(jax.grad(value))(scales), [jax.grad(series)(x) for x in scales], rtol=1e-9)
+
+
+def closed_radius(a, c, q, r, s, p):
+    gain = kalman_gain(a, c, p, r, s)
+    return np.abs(np.linalg.eigvals(a - gain @ c)).max()
+
+
+@pytest.mark.parametrize("roots", [[1.1, 2.0], [1.25, -1.1], [0.5, 3.0], [1.5, -2.0, 4.0]])
+def test_a_moving_average_with_roots_outside_gets_the_stabilising_solution_or_none(roots):
+    # noise that is a function of the observation: without rounding P = 0 solves the equation too, and does not stabilise
+    size = len(roots)
+    ma = np.poly(roots)[1:]
+    a, c = np.eye(size, k=1), np.eye(1, size)
+    q, r, s = np.outer(ma, ma), np.eye(1), ma[:, None]
+    p = np.asarray(riccati(*map(jnp.asarray, (a, c, q, r, s))))
+    if np.isfinite(p).all():
+        expected = np.prod([max(1.0, abs(root)) for root in roots]) ** 2
+        assert (c @ p @ c.T + r).item() == pytest.approx(expected, rel=1e-9)
+        assert closed_radius(*map(jnp.asarray, (a, c, q, r, s, p))) < 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_noise_that_the_innovations_tell(seed):
+    random = np.random.default_rng(seed)
+    a, k, c = 0.5 * random.normal(size=(3, 3)), random.normal(size=(3, 1)), random.normal(size=(1, 3))
+    matrices = [jnp.asarray(x) for x in (a, c, k @ k.T, np.eye(1), k)]
+    p = riccati(*matrices)
+    if bool(jnp.isfinite(p).all()):
+        gain = np.asarray(kalman_gain(matrices[0], matrices[1], p, matrices[3], matrices[4]))
+        variance = np.asarray(c @ p @ c.T + 1.0)
+        np.testing.assert_allclose(p, a @ p @ a.T + k @ k.T - gain @ variance @ gain.T, atol=1e-9 * float(p.max() + 1))
+        assert closed_radius(*matrices, p) < 1
+    else:
+        assert np.abs(np.linalg.eigvals(a - k @ c)).max() >= 1 - 1e-9  # else P = 0 is the solution

@@ -158,3 +158,11 @@ def test_fits_agree():
     for path, value in exact.estimates.items():
         np.testing.assert_allclose(found.estimates[path], value, rtol=1e-5)
     assert found.log_likelihood == pytest.approx(exact.log_likelihood, abs=1e-7)
+
+
+def test_noise_that_the_observations_tell_is_filtered_exactly():
+    # not invertible: Riccati's equation has a solution that the filter does not converge to
+    model = ss.convert(ss.ARMA([0.7545, -0.0095, -0.0128], [-0.9528, -6.0678]), ss.LinearGaussian).value
+    y = np.random.default_rng(0).normal(size=3000) * 50 + 100
+    exact = ss.log_likelihood(model, y, method=ss.Kalman(steady_state="never"))
+    assert ss.log_likelihood(model, y) == pytest.approx(exact, rel=1e-10)
