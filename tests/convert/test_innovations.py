@@ -156,7 +156,7 @@ def test_one_noise_for_state_and_series(seed):
     random = np.random.default_rng(seed)
     a, k, c = random_stable(random, 4), random.normal(size=(4, 1)), random.normal(size=(1, 4))
     form = ss.DiscreteSSM(a, None, c, None, k @ k.T, [[1.0]], k, timing="previous", cov=np.eye(4))
-    mean, cov = joint_of_form(form, length=8)
+    _, cov = joint_of_form(form, length=8)
     found = ss.convert(form, ss.InnovationsSSM).value
     np.testing.assert_allclose(
         joint_of_form(ss.convert(found, ss.DiscreteSSM).value, length=8)[1], cov, rtol=1e-7, atol=1e-9

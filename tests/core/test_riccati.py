@@ -96,7 +96,7 @@ def closed_radius(a, c, q, r, s, p):
 
 @pytest.mark.parametrize("roots", [[1.1, 2.0], [1.25, -1.1], [0.5, 3.0], [1.5, -2.0, 4.0]])
 def test_a_moving_average_with_roots_outside_gets_the_stabilising_solution_or_none(roots):
-    # noise that is a function of the observation: without rounding P = 0 solves the equation too, and does not stabilise
+    # noise that is a function of the observation: P = 0 solves the equation too, and does not stabilise
     size = len(roots)
     ma = np.poly(roots)[1:]
     a, c = np.eye(size, k=1), np.eye(1, size)
