@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import eigs
 
+from ...core.certificates import radius_on_host
 from ...core.keys import as_key
 
 _DENSE = 100  # units up to which all eigenvalues are computed; above, Arnoldi's method finds the largest
@@ -175,7 +176,7 @@ def _radius(matrix: Any) -> float:
     """The spectral radius of a NumPy or SciPy sparse matrix, on the host and in float64 whatever JAX's types are."""
     size = matrix.shape[0]
     if size <= _DENSE:
-        return float(np.abs(np.linalg.eigvals(matrix if isinstance(matrix, np.ndarray) else matrix.toarray())).max())
+        return radius_on_host(matrix if isinstance(matrix, np.ndarray) else matrix.toarray())
     start = np.random.default_rng(0).normal(size=size)  # the same for every call: a reservoir is its key's alone
     found = eigs(matrix, k=8, which="LM", v0=start, ncv=80, maxiter=50 * size, return_eigenvectors=False)
     return float(np.abs(found).max())
