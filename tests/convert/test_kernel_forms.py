@@ -236,7 +236,9 @@ def test_a_peer_realises_the_same_system():
     matrix = ss.convert(response, Hankel, rows=10).value.matrix[:, :-2]  # theirs has a block column less
     np.testing.assert_allclose(np.linalg.svd(matrix, compute_uv=False)[:4], np.asarray(values)[:4], rtol=1e-9)
     ours = np.linalg.norm(markov(back.value, 21) - np.asarray(response.kernel))
-    assert float(back.error_bound) == pytest.approx(ours, rel=1e-9)
+    beyond = np.linalg.norm(markov(back.value, 400) - markov(form, 400))
+    assert ours <= beyond <= float(back.error_bound) <= np.hypot(ours, 2.01 * float(response.tail) + beyond)
+    assert f"the error at the 21 given taps is {ours:.3g}" in back.notes[0]
     A, B, C, D = (np.asarray(x) for x in (theirs.A, theirs.B, theirs.C, theirs.D))
     other = np.array([D, *(C @ np.linalg.matrix_power(A, k) @ B for k in range(20))])
     assert ours <= 3 * np.linalg.norm(other - np.asarray(response.kernel))
@@ -326,3 +328,26 @@ def test_realisations_check_their_options():
     at = ss.convert(random_form(18, "current", "at"), ImpulseResponse, length=12).value
     with pytest.raises(ValueError, match="no place for"):
         kernel_to_discrete(at, method="shift")
+
+
+def test_a_reduced_model_that_is_not_stable_has_no_bound():
+    form = ss.DiscreteSSM(np.diag([0.95, 0.6, -0.8]), [[1.0], [1.0], [1.0]], [[1.0, -0.8, 0.5]])
+    found = ss.convert(ss.convert(form, ss.Modal).value, ss.DiscreteSSM, length=8, order=2)
+    assert np.abs(np.linalg.eigvals(found.value.A)).max() > 1
+    assert np.isinf(found.error_bound)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_kernel_that_never_ends_has_an_infinite_tail(seed):
+    basis = np.random.default_rng(seed).normal(size=(3, 3))
+    form = ss.DiscreteSSM(basis @ np.diag([1.0, 0.5, 0.3]) @ np.linalg.inv(basis), np.ones((3, 1)), np.ones((1, 3)))
+    found = ss.convert(form, ImpulseResponse, length=20)
+    assert np.isinf(found.error_bound)
+    np.testing.assert_allclose(found.value.kernel, markov(form, 20), atol=1e-10)
+
+
+@pytest.mark.parametrize("lead", [0, 1])
+def test_a_tolerance_is_kept_for_inputs_and_noises(lead):
+    for seed in range(5):
+        found = ss.convert(random_form(seed, "previous", lead=lead), ImpulseResponse, tolerance=1e-3)
+        assert float(found.error_bound) <= 1e-3

@@ -117,7 +117,7 @@ def _taps(ssm: DiscreteSSM, length: int | None, tolerance: float | None) -> int:
         assert length is not None
         return length
     G, _ = noise_columns(ssm.Q, ssm.R, ssm.S)
-    after = ssm.timing == "previous" and not ssm.lead
+    after = ssm.timing == "previous"  # noises act a stamp later there, with lead or without
     drivers = on_host(jnp.concatenate([ssm.B, G], axis=1), "tolerance=")
     return max(1, taps_for(on_host(ssm.A), drivers, on_host(ssm.C), tolerance) + after)
 

@@ -11,8 +11,10 @@ from ..forms.arrays import on_host
 from ..forms.discrete import DiscreteSSM, fields_of
 from ..forms.hankel import Hankel
 from ..forms.kernel import ImpulseResponse
+from ..numerics.drivers import noise_columns
 from ..numerics.hankel_products import Singular, leading_singular, shift_of
 from ..numerics.markov import markov
+from ..numerics.truncation import size_beyond
 from ..registry import arrow
 from .similarity import moved_law
 
@@ -57,8 +59,9 @@ def hankel_to_discrete(
     Returns:
         The model in the timing that the law of the first state has: `current` where it is that of x[0] given the first
         stamp's inputs, else `previous`. `error_bound` is the error of the kernels of inputs and noises at the given
-        taps, as measured, in `kernel_l2`: beyond them there is nothing to compare with. A note states the floor that
-        no model of this order can go below.
+        taps, as measured, in `kernel_l2`; where it is known how much of the kernel is beyond them, that and what the
+        model has there are in it too (infinite for a model that is not stable). A note states the floor that no model
+        of this order can go below.
 
     Raises:
         ValueError: If order and tolerance are both given or out of range.
@@ -81,8 +84,10 @@ def hankel_to_discrete(
     notes = _floor(found, count)
     if error <= 1e-11 * np.linalg.norm(blocks):
         return Conversion(model, condition=condition, notes=notes)
-    notes = (f"the error is the one measured at the {form.response.taps} given taps; beyond them none is known", *notes)
-    return Conversion(model, exact=False, error_bound=error, norm="kernel_l2", condition=condition, notes=notes)
+    bound, note = _whole_error(form.response, model, error)
+    return Conversion(
+        model, exact=False, error_bound=bound, norm="kernel_l2", condition=condition, notes=(*note, *notes)
+    )
 
 
 @arrow(ImpulseResponse, DiscreteSSM, cost=3.0)
@@ -178,6 +183,20 @@ def _cut(response: ImpulseResponse) -> tuple[str, ...]:
     if not float(response.tail) > 0:
         return ()
     return (f"the kernel was taken as zero beyond its taps; what it has there has the norm {float(response.tail):.3g}",)
+
+
+def _whole_error(response: ImpulseResponse, model: DiscreteSSM, error: float) -> tuple[float, tuple[str, ...]]:
+    """A bound on the error of the kernels, beyond the taps too where something is known of them there."""
+    taps, tail = response.taps, float(response.tail)
+    at_taps = f"the error at the {taps} given taps is {error:.3g}"
+    if not tail > 0:
+        return error, (f"{at_taps}; beyond them none is known",)
+    G, _ = noise_columns(model.Q, model.R, model.S)
+    entered = jnp.concatenate([model.A @ model.B if model.lead else model.B, G], axis=1)
+    beyond = float(size_beyond(model.A, entered, model.C, taps - (model.timing == "previous")))
+    return float(np.hypot(error, tail + beyond)), (
+        f"{at_taps}; beyond them the kernel has a norm of {tail:.3g}, the model one of {beyond:.3g}",
+    )
 
 
 def _model(

@@ -15,6 +15,9 @@ from ...core.riccati import lyapunov
 from .gramians import gramian_factor
 
 
+_ON_CIRCLE = 1 - 1e-12  # a radius from which on no sum of powers is told from an infinite one
+
+
 class Tail(NamedTuple):
     """The size of a kernel C A^k B, k = 0, 1, ...
 
@@ -50,7 +53,7 @@ def kernel_tail(
         (1.154701, 2.0)
     """
     radius = radius_on_host(a)
-    if radius >= 1:
+    if radius >= _ON_CIRCLE:
         return Tail(np.inf, np.inf)
 
     def size(decay: float) -> float:
@@ -80,7 +83,7 @@ def size_beyond(
     if any(is_traced(x) for x in (a, b, c)):
         return _size_beyond(a, b, c, taps)
     A, B, C = (np.asarray(x, float) for x in (a, b, c))
-    if radius_on_host(A) >= 1:
+    if radius_on_host(A) >= _ON_CIRCLE:
         return math.inf
     return float(np.linalg.norm(C @ np.linalg.matrix_power(A, taps) @ gramian_factor(A, B)))
 
@@ -112,7 +115,7 @@ def taps_for(
     """
     if not tolerance > 0:
         raise ValueError(f"tolerance is positive, got {tolerance}")
-    stable = radius_on_host(a) < 1
+    stable = radius_on_host(a) < _ON_CIRCLE
     factor = gramian_factor(a, b) if stable else b
 
     def beyond(length: int) -> float:
