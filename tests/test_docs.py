@@ -36,7 +36,15 @@ def test_every_public_name_is_on_an_api_page():
     assert absent == [], "add these to a page under docs/api"
 
 
-@pytest.mark.parametrize("package", [statespace.datasets, statespace.plots, statespace.diagnostics])
+PUBLIC = [
+    statespace.datasets,
+    statespace.plots,
+    statespace.diagnostics,
+    *(importlib.import_module(f"statespace.models.{name}") for name in ("layers", "recurrent", "reservoir")),
+]
+
+
+@pytest.mark.parametrize("package", PUBLIC, ids=lambda package: package.__name__)
 def test_every_name_of_a_public_module_is_on_an_api_page(package):
     objects = [_lookup(entry) for entry in _entries()]
     absent = [name for name in package.__all__ if not any(getattr(package, name) is each for each in objects)]

@@ -148,8 +148,8 @@ def _logarithm(ssm: DiscreteSSM, dt: float) -> tuple[Any, Any, float]:
     left = np.abs(scipy.linalg.expm(found * dt) - whole).max()
     if not left <= _INEXACT * np.abs(whole).max():
         raise ValueError(
-            f"A is too close to a matrix without a real logarithm (the exponential of what was found differs by {left:.2g}"
-            '): a negative eigenvalue that occurs twice, say; take rule="tustin"'
+            f"A is too close to a matrix without a real logarithm (the exponential of what was found differs by "
+            f'{left:.2g}): a negative eigenvalue that occurs twice, say; take rule="tustin"'
         )
     return found[:n, :n], found[:n, n:], _sensitivity(whole, found * dt)
 

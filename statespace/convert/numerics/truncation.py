@@ -14,7 +14,6 @@ from ...core.parameters import is_traced
 from ...core.riccati import lyapunov
 from .gramians import gramian_factor
 
-
 _ON_CIRCLE = 1 - 1e-12  # a radius from which on no sum of powers is told from an infinite one
 
 
