@@ -2,6 +2,7 @@
 
 import gc
 import os
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -31,6 +32,21 @@ def shared_data():
     if not folder.is_dir():
         pytest.skip("the data folder ../shared/data/series is not beside this checkout")
     return folder
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is marked
+def pytest_collection_modifyitems(items):
+    """Mark what `long_cases.txt` lists as slow."""
+    patterns = [f"tests/{pattern}" for pattern in long_cases()]
+    for item in items:
+        if any(fnmatchcase(item.nodeid, pattern) for pattern in patterns):
+            item.add_marker(pytest.mark.slow)
+
+
+def long_cases():
+    """The patterns of `long_cases.txt`."""
+    lines = (ROOT / "tests" / "long_cases.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 _MANY = 25_000  # memory maps, of the 65530 that Linux grants a process: compiled functions take several each
