@@ -98,6 +98,8 @@ def _to_current(ssm: DiscreteSSM, augment: bool | None) -> Conversion:
         return _augmented(ssm)
     A, B, Q, R, S = ssm.A, ssm.B, ssm.Q, ssm.R, ssm.S
     H = transposed(jnp.linalg.solve(transposed(A), transposed(ssm.C)))
+    if not is_traced(H) and not np.all(np.isfinite(H)):
+        raise ValueError("the transition matrix is singular and cannot be inverted: leave augment=False out")
     cross, quadratic = H @ S, H @ Q @ transposed(H)
     value = ssm.replaced(
         C=H,
@@ -148,15 +150,18 @@ def with_independent_noises(ssm: DiscreteSSM) -> DiscreteSSM:
     if is_zero(ssm.S):
         return ssm
     if ssm.timing == "current":  # both noises arrive with x[k]
-        return _with_measurement_noise(ssm, jnp.zeros_like(ssm.S), ssm.S)
+        return _with_measurement_noise(ssm, ssm.Q, jnp.zeros_like(ssm.S), ssm.S)
     # w[k] is a part of v[k], which the state holds, and what is independent of it
     gain = ssm.S @ jnp.linalg.pinv(ssm.R, hermitian=True)
     rest = symmetrise(ssm.Q - gain @ transposed(ssm.S))
-    return _with_measurement_noise(ssm.replaced(Q=rest), gain, jnp.zeros_like(ssm.S))
+    return _with_measurement_noise(ssm, rest, gain, jnp.zeros_like(ssm.S))
 
 
-def _with_measurement_noise(ssm: DiscreteSSM, gain: Array, shared: Array) -> DiscreteSSM:
-    """The states and the measurement noise v as one state: x' = A x + gain v + w, cov(w, v of the arrival) = shared."""
+def _with_measurement_noise(ssm: DiscreteSSM, own: Array, gain: Array, shared: Array) -> DiscreteSSM:
+    """The states and the measurement noise v as one state: x' = A x + gain v + w.
+
+    cov(w) is `own`, and cov(w, v of the arrival) `shared`.
+    """
     n, p, m = ssm.A.shape[-1], ssm.C.shape[-2], ssm.B.shape[-1]
     kind = ssm.A.dtype
     R = ssm.R[0] if ssm.R.ndim == 3 else ssm.R
@@ -166,7 +171,7 @@ def _with_measurement_noise(ssm: DiscreteSSM, gain: Array, shared: Array) -> Dis
         A=block([[ssm.A, gain], [jnp.zeros((p, n), kind), jnp.zeros((p, p), kind)]]),
         B=block([[ssm.B], [jnp.zeros((p, m), kind)]]),
         C=block([[ssm.C, jnp.eye(p, dtype=kind)]]),
-        Q=block([[ssm.Q, shared], [transposed(shared), arriving]]),
+        Q=block([[own, shared], [transposed(shared), arriving]]),
         R=jnp.zeros((p, p), kind),
         S=jnp.zeros((n + p, p), kind),
         mean=jnp.concatenate([ssm.mean, jnp.zeros(p, kind)]),

@@ -17,13 +17,20 @@ def check_finite(**arrays: Any) -> None:
             raise ValueError(f"{name} is not finite: {np.asarray(value)}")
 
 
-def check_covariance(name: str, value: Any) -> None:
-    """Raise a ValueError unless an array of matrices (*stack, n, n) is symmetric and has no negative eigenvalue."""
-    if is_traced(value) or not np.size(value):
+def check_covariance(name: str, value: Any, beside: Any = 0.0) -> None:
+    """Raise a ValueError unless an array of matrices (*stack, n, n) is symmetric and has no negative eigenvalue.
+
+    Args:
+        name: What it is called.
+        value: The matrices.
+        beside: Numbers of which it is a difference: what is small beside them is rounding.
+    """
+    if is_traced(value) or is_traced(beside) or not np.size(value):
         return
     cov = np.asarray(value, float)
     check_finite(**{name: cov})
-    size, turned = np.abs(cov).max(), np.swapaxes(cov, -1, -2)
+    turned = np.swapaxes(cov, -1, -2)
+    size = max(np.abs(cov).max(), _ROUNDING * np.abs(np.asarray(beside)).max(initial=0.0))
     if np.abs(cov - turned).max() > _ROUNDING * size:
         raise ValueError(f"{name} is a covariance, but not symmetric: {cov}")
     least = np.linalg.eigvalsh((cov + turned) / 2).min()
@@ -33,8 +40,8 @@ def check_covariance(name: str, value: Any) -> None:
 
 def check_noise(q: Any, r: Any, s: Any) -> None:
     """Raise a ValueError unless Q, R and S are the blocks of one covariance."""
-    check_covariance("Q", q)
-    check_covariance("R", r)
+    check_covariance("Q", q, beside=r)
+    check_covariance("R", r, beside=q)
     if any(map(is_traced, (q, r, s))) or not np.any(np.asarray(s)):
         return
     q, r, s = (np.asarray(x, float) for x in (q, r, s))

@@ -111,7 +111,7 @@ class InnovationsSSM(eqx.Module):
             )
         check_finite(A=self.A, B=self.B, C=self.C, D=self.D, K=self.K, mean=self.mean)
         for name in ("V", "P", "cov"):
-            check_covariance(name, getattr(self, name))
+            check_covariance(name, getattr(self, name), beside=self.V)
         check_positive(dt=self.dt)
 
     @property
