@@ -82,6 +82,10 @@ class AbstractParticleFilter(AbstractMethod):
     def kac(self, model: Any) -> FeynmanKac:
         """The three functions that the scan runs."""
 
+    def slots(self, model: Any, observed: Observed) -> Any:
+        """What the scan reads of each stamp."""
+        return rows(model, observed)
+
     def lacks(self, model: Any) -> str:
         """A state-space model of any kind."""
         return "" if isinstance(model, AbstractStateSpace) else "is not a state-space model"
@@ -158,7 +162,7 @@ class AbstractParticleFilter(AbstractMethod):
             )
 
     def _history(self, model: Any, observed: Observed, key: Any) -> Any:
-        slots = rows(model, observed)
+        slots = self.slots(model, observed)
         _, found = feynman_kac.run(self.kac(model), slots, key, self.options, lambda moved, slot: history_of(moved))
         return slots, found
 
@@ -171,7 +175,7 @@ class AbstractParticleFilter(AbstractMethod):
         belief: Any = None,
         kac: FeynmanKac | None = None,
     ) -> Any:
-        slots = rows(model, observed)
+        slots = self.slots(model, observed)
         long = len(observed.y) >= _CHECKPOINT
         return feynman_kac.run(kac or self.kac(model), slots, key, self.options, summary, belief, checkpoint=long)
 

@@ -1,0 +1,162 @@
+"""How particles of a deep model move by a guide, and the weights that they get."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+from numpyro.distributions import Normal, kl_divergence
+
+from ...core.belief import Taught
+from ...core.draws import sample_each
+from ...core.missing import masked_log_prob
+from ...core.step import Step
+from ...models.deep import DeepStateSpace, Guide
+from ..moves import state_of, with_previous
+
+
+class Frame(NamedTuple):
+    """One stamp of a sequence, or with a leading time axis all of them.
+
+    Attributes:
+        step: The stamp, with the observation before it where the model reads that.
+        y: The observation; anything finite where missing.
+        mask: Which are present; None where nothing is missing at any stamp.
+        messages: What the guide's encoder says of the stamp.
+        inside: False beyond the end of the sequence; None where nothing lies there.
+    """
+
+    step: Step
+    y: Float[Array, "*time series"]
+    mask: Bool[Array, "*time series"] | None
+    messages: tuple[Float[Array, "*time message"], ...]
+    inside: Bool[Array, "*time"] | None
+
+
+class Sequence(eqx.Module):
+    """A sequence, or with a leading axis a batch of them, padded to one length.
+
+    Attributes:
+        y: Observations, (time, series); anything finite where missing.
+        mask: Which are present; None where nothing is missing.
+        steps: The stamps, with the observation before each, NaN where missing, for a model that reads it.
+        inside: False beyond the end; None where nothing lies there.
+    """
+
+    y: Float[Array, "*batch time series"]
+    mask: Bool[Array, "*batch time series"] | None
+    steps: Step
+    inside: Bool[Array, "*batch time"] | None = None
+
+    def frames(self, model: DeepStateSpace, guide: Guide) -> Frame:
+        """All stamps of one sequence, with the messages of a guide."""
+        messages = guide.messages(model, self.y, self.mask, self.steps, self.inside)
+        return Frame(self.steps, self.y, self.mask, messages, self.inside)
+
+
+class Proposed(NamedTuple):
+    """A move of one particle.
+
+    Attributes:
+        x: The new state.
+        prior: The model's laws of the new latent states.
+        guide: The guide's laws of them.
+    """
+
+    x: Float[Array, " state"]
+    prior: Normal
+    guide: Normal
+
+
+def proposed(
+    model: DeepStateSpace, guide: Guide, parent: Any, frame: Frame, noise: Float[Array, " latent"]
+) -> Proposed:
+    """A particle moved by the guide, with given standard normal noise.
+
+    Args:
+        model: The model.
+        guide: The guide.
+        parent: The particle at the stamp before; None at the first stamp.
+        frame: The stamp.
+        noise: The noise.
+    """
+    x = None if parent is None else state_of(parent)
+    h, prior = model.ahead(x, with_previous(frame.step, parent))
+    _, z = (None, model.dynamics.start()[1]) if x is None else model.split(x)
+    law = guide.propose(frame.messages, h, z, prior)
+    return Proposed(jnp.concatenate([h, law.loc + law.scale * noise]), prior, law)
+
+
+def log_ratio(model: DeepStateSpace, move: Proposed) -> Float[Array, " latent"]:
+    """Log p(z) - log q(z) of each latent state."""
+    z = model.split(move.x)[1]
+    return move.prior.log_prob(z) - move.guide.log_prob(z)
+
+
+def divergence(move: Proposed) -> Float[Array, " latent"]:
+    """KL(q || p) of each latent state: what minus the log ratio is on average."""
+    return kl_divergence(move.guide, move.prior)
+
+
+def seen_density(model: DeepStateSpace, x: Float[Array, " state"], frame: Frame) -> Float[Array, ""]:
+    """The log density of what is present at a stamp, given the state."""
+    return masked_log_prob(model.emission(x, frame.step), frame.y, frame.mask)
+
+
+def with_seen(model: DeepStateSpace, x: Float[Array, "particle state"], frame: Frame, key: Any) -> Any:
+    """Particles with the observation that they are fed next, which is drawn where it is missing.
+
+    Drawn from the model itself it changes no weight: the bound stays one. No derivative flows through it.
+    """
+    if not model.reads_previous or frame.mask is None:
+        return x
+    drawn = sample_each(lambda one: model.emission(one, frame.step), x, key)
+    seen = jnp.where(frame.mask, frame.y, drawn.reshape(-1, *frame.y.shape).astype(frame.y.dtype))
+    return Taught(x, jax.lax.stop_gradient(seen))
+
+
+class AmortisedMoves(eqx.Module):
+    """Particles that move by a guide: the functions of `FeynmanKac`.
+
+    Attributes:
+        model: The model.
+        guide: The guide.
+        num_particles: How many.
+    """
+
+    model: DeepStateSpace
+    guide: Guide
+    num_particles: int = eqx.field(static=True)
+
+    def look_ahead(self, x: Any, slot: Frame) -> None:
+        """None: nothing is promised."""
+        del x, slot
+
+    def move(self, parents: Any, slot: Frame, key: Any) -> tuple[Any, Array]:
+        """Draws from the guide, with the observation's log density and the ratio of prior and guide."""
+        noise_key, fill_key = jax.random.split(key)
+        noise = jax.random.normal(noise_key, (self.num_particles, self.model.dynamics.latent), slot.y.dtype)
+
+        def one(parent: Any, e: Array) -> tuple[Array, Array]:
+            move = proposed(self.model, self.guide, parent, slot, e)
+            return move.x, jnp.sum(log_ratio(self.model, move)) + seen_density(self.model, move.x, slot)
+
+        x, log_g = jax.vmap(one, in_axes=(None if parents is None else 0, 0))(parents, noise)
+        new = with_seen(self.model, x, slot, fill_key)
+        if slot.inside is None:
+            return new, log_g
+        if parents is not None:
+            new = jax.tree.map(lambda a, b: jnp.where(slot.inside, a, b), new, parents)
+        return new, jnp.where(slot.inside, log_g, 0.0)
+
+    def weigh(self, x: Any, parents: Any, slot: Frame) -> Array:
+        """The log weights of given moves."""
+        none = jnp.zeros(self.model.dynamics.latent, slot.y.dtype)
+
+        def one(new: Any, parent: Any) -> Array:
+            move = proposed(self.model, self.guide, parent, slot, none)
+            move = move._replace(x=jnp.concatenate([self.model.split(move.x)[0], self.model.split(state_of(new))[1]]))
+            return jnp.sum(log_ratio(self.model, move)) + seen_density(self.model, move.x, slot)
+
+        return jax.vmap(one, in_axes=(0, None if parents is None else 0))(x, parents)

@@ -1,0 +1,90 @@
+"""Paths drawn from a guide without resampling, and everything that bounds are made of."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ...models.deep import DeepStateSpace, Guide
+from .moves import Frame, Sequence, divergence, log_ratio, proposed, seen_density, with_seen
+
+
+class Paths(NamedTuple):
+    """Draws of a whole sequence from a guide; zero beyond its end.
+
+    Attributes:
+        x: States, (time, particle, state).
+        seen: Log densities of the observations, (time, particle).
+        ratio: log p - log q of the latent states, (time, particle, latent).
+        divergence: KL(q || p) given the states before, (time, particle, latent).
+    """
+
+    x: Float[Array, "time particle state"]
+    seen: Float[Array, "time particle"]
+    ratio: Float[Array, "time particle latent"]
+    divergence: Float[Array, "time particle latent"]
+
+
+def draw_paths(
+    model: DeepStateSpace,
+    guide: Guide,
+    sequence: Sequence,
+    num_particles: int,
+    key: Any,
+    *,
+    sticking: bool = False,
+) -> Paths:
+    """Draw paths from a guide, differentiable through the draws.
+
+    Only what a draw depends on is computed stamp by stamp; the emission is evaluated for all stamps at once.
+
+    Args:
+        model: The model.
+        guide: The guide.
+        sequence: The data.
+        num_particles: Number of paths.
+        key: PRNG key.
+        sticking: Whether log q has no derivative by the guide's own parameters, only through the draws ("sticking the
+            landing"): that derivative is zero on average, and all noise where the guide is the posterior.
+
+    Reference: Roeder, Wu and Duvenaud (2017), "Sticking the landing", NeurIPS.
+    """
+    frames = sequence.frames(model, guide)
+    length, size = frames.y.shape[0], (num_particles, model.dynamics.latent)
+    still = jax.lax.stop_gradient(guide) if sticking else None
+    keys = jax.random.split(key, length)
+
+    def move(parents: Any, frame: Frame, key: Any) -> tuple[Any, Any]:
+        noise_key, fill_key = jax.random.split(key)
+        noise = jax.random.normal(noise_key, size, frame.y.dtype)
+
+        def one(parent: Any, e: Array) -> Any:
+            found = proposed(model, guide, parent, frame, e)
+            return found.x, _ratio(model, still, found, parent, frame), divergence(found)
+
+        x, ratio, kl = jax.vmap(one, in_axes=(None if parents is None else 0, 0))(parents, noise)
+        new = with_seen(model, x, frame, fill_key)
+        return new, (x, ratio, kl)
+
+    first = jax.tree.map(lambda leaf: leaf[0], frames)
+    start, head = move(None, first, keys[0])
+    rest = jax.tree.map(lambda leaf: leaf[1:], frames)
+    _, tail = jax.lax.scan(lambda x, slot: move(x, *slot), start, (rest, keys[1:]))
+    x, ratio, kl = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), head, tail)
+    seen = jax.vmap(lambda xs, frame: jax.vmap(lambda one: seen_density(model, one, frame))(xs))(x, frames)
+    if sequence.inside is not None:
+        seen = jnp.where(sequence.inside[:, None], seen, 0.0)
+        ratio, kl = (jnp.where(sequence.inside[:, None, None], v, 0.0) for v in (ratio, kl))
+    return Paths(x, seen, ratio, kl)
+
+
+def _ratio(model: DeepStateSpace, still: Guide | None, found: Any, parent: Any, frame: Frame) -> Array:
+    """Log p - log q of a move, with the guide's parameters held in q if a guide that is still is given."""
+    if still is None:
+        return log_ratio(model, found)
+    x = None if parent is None else getattr(parent, "x", parent)
+    z = model.dynamics.start()[1] if x is None else model.split(x)[1]
+    messages = jax.lax.stop_gradient(frame.messages)
+    law = still.propose(messages, model.split(found.x)[0], z, found.prior)
+    return log_ratio(model, found._replace(guide=law))

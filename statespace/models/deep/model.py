@@ -1,0 +1,192 @@
+"""Deep state-space models: latent dynamics, a network and a head."""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+from numpyro.distributions import Distribution, Normal
+
+from ...core.normal import FactorNormal
+from ...core.parameters import with_fields
+from ...core.step import Step
+from ..base import AbstractGaussianDynamics, AbstractMomentEmission
+from ..recurrent.heads import AbstractHead
+from .dynamics import AbstractLatentDynamics
+from .networks import MLP
+
+
+class DeepStateSpace(AbstractGaussianDynamics, AbstractMomentEmission):
+    """A state-space model of networks, whose state is a deterministic path h and latent states z.
+
+        h[t], z[t] by the dynamics,      y[t] ~ head(network(read(h[t], z[t])))
+
+    It is a state-space model like any other: simulated, filtered by particles or linearisation, forecast. `SVI` with a
+    `Guide` learns it. What the dynamics are fed is the features of the observation before (feedback=True), then the
+    input columns, divided by their standard deviations in the first data that the model meets.
+
+    Args:
+        dynamics: How path and latent states move.
+        network: Between what the emission sees and the head.
+        head: The law of the observation given the network's output.
+        feedback: Whether the dynamics are fed the observation before.
+        input_names: The input columns (actions) that the dynamics are fed.
+
+    Raises:
+        TypeError: If a part is something else.
+        ValueError: If sizes do not follow on each other.
+
+    Example:
+        >>> from statespace.models.deep import MLP, GatedTransition
+        >>> from statespace.models.recurrent.heads import BernoulliHead
+        >>> model = DeepStateSpace(GatedTransition(2, 8, key=0), MLP([2, 16], key=1), BernoulliHead())
+        >>> model.state_names
+        ('z0', 'z1')
+
+    Reference: Girin et al. (2021), "Dynamical variational autoencoders: a comprehensive review", section 4.
+    """
+
+    dynamics: AbstractLatentDynamics
+    network: MLP
+    head: AbstractHead
+    _: KW_ONLY
+    input_unit: Float[Array, " columns"] | None
+    feedback: bool = eqx.field(static=True)
+    columns: tuple[str, ...] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        dynamics: AbstractLatentDynamics,
+        network: MLP,
+        head: AbstractHead,
+        *,
+        feedback: bool = False,
+        input_names: Sequence[str] = (),
+    ):
+        parts = ((dynamics, AbstractLatentDynamics), (network, MLP), (head, AbstractHead))
+        for part, kind in parts:
+            if not isinstance(part, kind):
+                raise TypeError(f"DeepStateSpace takes an {kind.__name__} here, got {type(part).__name__}")
+        if network.input_size != dynamics.readout:
+            raise ValueError(f"the network has {network.input_size} inputs, but the emission sees {dynamics.readout}")
+        self.dynamics, self.network, self.head = dynamics, network, head.on(network.output_size)
+        self.feedback, self.input_unit = feedback, None
+        self.columns = (input_names,) if isinstance(input_names, str) else tuple(input_names)
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """Those of the path, then z0, z1, ..."""
+        return (*self.dynamics.path_names, *(f"z{i}" for i in range(self.dynamics.latent)))
+
+    @property
+    def num_series(self) -> int:
+        """The number of observed series."""
+        return self.head.num_series
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The input columns that the dynamics are fed."""
+        return self.columns
+
+    @property
+    def reads_previous(self) -> bool:
+        """Whether the dynamics are fed the observation before."""
+        return self.feedback
+
+    def bind(self, binding: Any) -> "DeepStateSpace":
+        """The model tied to the data's series, to their level and unit, and to the inputs' where it has none yet.
+
+        Raises:
+            ValueError: If the dynamics take another number of inputs, or count steps and the stamps are irregular.
+        """
+        head = self.head.bind(binding)
+        size = head.features * self.feedback + len(self.columns)
+        if self.dynamics.fed != size:
+            fed = f"{head.features} of the observation before and " if self.feedback else ""
+            raise ValueError(
+                f"the dynamics take {self.dynamics.fed} inputs, but they are fed {size}: {fed}{len(self.columns)} "
+                f"input columns; make them with fed={size}"
+            )
+        if not binding.regular and not self.dynamics.reads_dt:
+            raise ValueError(
+                f"{type(self.dynamics).__name__} counts steps, but the stamps are not evenly spaced: put the data on a "
+                "regular frequency (asfreq, with NaN for missing stamps), or use dynamics in continuous time "
+                "(MLPTransition(residual=True), a CTRNN)"
+            )
+        unit = self.input_unit
+        if self.columns and unit is None:
+            unit = jnp.asarray(binding.input_scale, jnp.result_type(float))
+        return with_fields(self, head=head, input_unit=unit)
+
+    def outside(self, y: Any, inputs: Any) -> tuple[Any, str]:
+        """Which values the head's law cannot make."""
+        del inputs
+        return self.head.outside(y)
+
+    def fed(self, step: Step, *, started: bool = True) -> Float[Array, " fed"]:
+        """What the dynamics are fed at a step; before the first there is no observation, for which zeros stand.
+
+        Args:
+            step: The step, with the observation before it.
+            started: Whether there is one.
+        """
+        parts = []
+        if self.feedback:
+            seen = self.head.feature(jnp.asarray(step.previous)) if started else jnp.zeros(self.head.features)
+            parts.append(seen)
+        if self.columns:
+            u = jnp.asarray(step.inputs)
+            parts.append(u if self.input_unit is None else u / self.input_unit)
+        return jnp.concatenate(parts, axis=-1) if parts else jnp.zeros(0)
+
+    def split(self, x: Float[Array, "*batch state"]) -> tuple[Array, Array]:
+        """Path and latent states of a state."""
+        return x[..., : self.dynamics.path], x[..., self.dynamics.path :]
+
+    def ahead(self, x: Float[Array, " state"] | None, step: Step) -> tuple[Array, Normal]:
+        """The path at a step, and the laws of the latent states there.
+
+        Args:
+            x: The state at the stamp before; None at the first stamp.
+            step: The step.
+        """
+        h, z = self.dynamics.start() if x is None else self.split(x)
+        fed = self.fed(step, started=x is not None)
+        h = self.dynamics.advance(h, z, fed, step)
+        return h, self.dynamics.law(h, z, fed, step)
+
+    def initial(self, step: Step) -> FactorNormal:
+        """The law of the state at the first stamp: that of a move from the start."""
+        return self._moved(None, step)
+
+    def transition(self, x: Float[Array, " state"], step: Step) -> FactorNormal:
+        """The law of the state at `step`, given the state at the stamp before."""
+        return self._moved(x, step)
+
+    def drift(self, x: Float[Array, " state"], step: Step) -> Float[Array, " state"]:
+        """The path, and the means of the latent states."""
+        return self._moved(x, step).loc
+
+    def noise_factor(self, x: Float[Array, " state"], step: Step) -> Float[Array, "state noise"]:
+        """Zero for the path, standard deviations for the latent states."""
+        return self._moved(x, step).factor
+
+    def emission(self, x: Float[Array, " state"], step: Step) -> Distribution:
+        """The law of the observation, given the state."""
+        del step
+        return self.head.law(self.network(self.dynamics.read(*self.split(x)))).to_event(1)
+
+    def conditional_moments(
+        self, x: Float[Array, " state"], step: Step
+    ) -> tuple[Float[Array, " series"], Float[Array, "series series"]]:
+        """Mean and covariance of the observation, given the state; NaN where its law has none."""
+        law: Any = self.emission(x, step)
+        return law.mean, jnp.diag(law.variance)
+
+    def _moved(self, x: Array | None, step: Step) -> FactorNormal:
+        h, law = self.ahead(x, step)
+        spread = jnp.diag(law.scale)
+        still = jnp.zeros((self.dynamics.path, len(spread)), spread.dtype)
+        return FactorNormal(jnp.concatenate([h, law.loc]), jnp.concatenate([still, spread]))

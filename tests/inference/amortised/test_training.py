@@ -1,0 +1,127 @@
+"""Batches, and learning: every sequence once an epoch, going on is the same as never having stopped."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from inference.amortised import linear
+
+import statespace as ss
+from statespace.core.parameters import parameters
+from statespace.inference.amortised import ELBO, FIVO, IWAE
+from statespace.inference.amortised.batches import Corpus, buckets, epoch
+from statespace.inference.amortised.training import Options, Trainee, Trainer
+
+LENGTHS = np.array([5, 6, 6, 50, 52, 7, 20, 21, 5, 49])
+
+
+def test_buckets_hold_every_sequence_once_with_little_padding():
+    found = buckets(LENGTHS, 3, 3)
+    assert sorted(np.concatenate([b.members for b in found]).tolist()) == list(range(len(LENGTHS)))
+    assert [b.length for b in found] == [7, 21, 52]
+    assert all(LENGTHS[b.members].max() <= b.length for b in found)
+    assert len(buckets(LENGTHS, 3, 1)) == 1
+    assert sum(b.length * len(b.members) for b in buckets(LENGTHS, 3, 20)) == LENGTHS.sum()  # one for each length
+
+
+def test_the_best_two_lengths_are_those_of_enumeration():
+    def work(split):
+        return sum(LENGTHS[split >= LENGTHS].size * [split]) + 52 * np.sum(split < LENGTHS)
+
+    found = buckets(LENGTHS, 3, 2)
+    assert sum(b.length * len(b.members) for b in found) == min(work(s) for s in np.unique(LENGTHS)[:-1])
+
+
+def test_an_epoch_is_shuffled_and_can_be_repeated():
+    groups = buckets(LENGTHS, 3, 3)
+    orders = [[which.tolist() for which, _ in epoch(groups, seed)] for seed in ([0, 1], [0, 1], [0, 2])]
+    assert orders[0] == orders[1] != orders[2]
+    for order in orders:
+        assert sorted(i for batch in order for i in batch) == list(range(len(LENGTHS)))
+
+
+def corpus(count=12, length=8, seed=0, gaps=False):
+    random = np.random.default_rng(seed)
+    drawn = ss.simulate(linear.exact(), length, num_samples=count, key=seed)
+    y = [np.asarray(drawn["y"][i])[: length - i % 3] for i in range(count)]
+    mask = [random.random(x.shape) > 0.2 if gaps else np.ones(x.shape, bool) for x in y]
+    return Corpus([np.where(m, x, 0.0) for x, m in zip(y, mask, strict=True)], mask, None, None, False)
+
+
+def trainer(objective, data, held_out=None, steps=40, rate=1e-2, **options):
+    trainee = Trainee(linear.model(), linear.GUIDES["DKS"]())
+    free = tuple(path for path in parameters(trainee) if path.startswith("guide"))
+    given = {"batch_size": 4, "num_buckets": 2, "evaluate_every": 10, "patience": None} | options
+    return Trainer(
+        trainee, free, data, held_out, {}, Options(objective, optax.adam(rate), steps, **given), jax.random.key(0)
+    )
+
+
+def quiet(*_):
+    return None
+
+
+def test_going_on_is_the_same_as_never_having_stopped():
+    whole = trainer(ELBO(kl_warmup=20), corpus())
+    once = whole.run(whole.begin(), 17, quiet, quiet)
+    parts = trainer(ELBO(kl_warmup=20), corpus())
+    first = parts.run(parts.begin(), 8, quiet, quiet)
+    second = parts.run(first.state, 9, quiet, quiet)
+    for path, value in once.state.values.items():
+        np.testing.assert_array_equal(value, second.state.values[path])
+    np.testing.assert_array_equal(once.bounds, np.concatenate([first.bounds, second.bounds]))
+
+
+@pytest.mark.parametrize("objective", [ELBO(), IWAE(4, gradient="dreg"), FIVO(4)], ids=lambda o: o.name)
+def test_the_bound_rises_towards_the_likelihood(objective):
+    data = corpus(gaps=objective.name == "FIVO")
+    found = trainer(objective, data)
+    progress = found.run(found.begin(), 40, quiet, quiet)
+    assert progress.bounds[-10:].mean() > progress.bounds[:5].mean() + 0.1
+    seen = [np.where(m, y, np.nan) for y, m in zip(data.y, data.mask, strict=True)]
+    exact = sum(ss.log_likelihood(linear.exact(), y) for y in seen) / data.lengths.sum()
+    bound = found.bound(progress.state.values, data, jax.random.key(3))
+    assert bound < exact + 0.05
+
+
+def test_the_best_state_is_kept_and_learning_stops():
+    data = corpus()
+    found = trainer(ELBO(), data, corpus(4, seed=1), rate=10.0, patience=2, evaluate_every=5)
+    saved = []
+    progress = found.run(found.begin(), 200, quiet, saved.append)
+    assert progress.state.step < 200
+    assert progress.state.step - progress.state.best_step == 10
+    assert progress.state.best_bound == max(bound for _, bound in progress.held_out)
+    assert len(saved) == len(progress.held_out)
+
+
+def test_gradients_that_are_not_finite_stop_learning():
+    data = corpus()
+    data.y[0][0] = np.inf
+    data = data.taken([0, 0, 0, 0])
+    found = trainer(ELBO(), data)
+    with pytest.raises(FloatingPointError, match="not finite at 50 steps"):
+        found.run(found.begin(), 80, quiet, quiet)
+
+
+@pytest.mark.slow
+def test_the_inference_network_learns_the_posterior():
+    """DKS has the posterior's own factorisation: the bound comes within 0.02 nat a stamp, the moments to RTS."""
+    data = corpus(400, 12)
+    found = trainer(ELBO(), data, steps=6000, rate=3e-3, batch_size=40, evaluate_every=10_000)
+    progress = found.run(found.begin(), 6000, quiet, quiet)
+    test = corpus(100, 12, seed=1)
+    exact = sum(ss.log_likelihood(linear.exact(), y) for y in test.y) / test.lengths.sum()
+    bound = found.bound(progress.state.values, test, jax.random.key(3))
+    assert exact - 0.02 < bound < exact + 0.005
+    trained = found.learned(progress.state.values)
+    keys = jax.random.split(jax.random.key(4), 4000)
+    one = linear.sequence(test.y[0])
+    from statespace.inference.amortised.paths import draw_paths
+
+    x = jax.jit(jax.vmap(lambda k: draw_paths(trained.model, trained.guide, one, 1, k).x[:, 0]))(keys)
+    smoothed = ss.smooth(linear.exact(), test.y[0]).to_xarray()
+    sd = np.sqrt(np.diagonal(smoothed["state_cov"].values, axis1=1, axis2=2))
+    assert np.max(np.abs(jnp.mean(x, axis=0) - smoothed["state_mean"].values) / sd) < 0.2
+    np.testing.assert_allclose(jnp.std(x, axis=0), sd, rtol=0.15)
