@@ -18,11 +18,13 @@ from statespace.datasets.loaders import (
     uk_gas,
     us_accidental_deaths,
 )
+from statespace.datasets.music import jsb_chorales
 
 __all__ = [
     "air_passengers",
     "boarding_school_flu",
     "gbp_usd",
+    "jsb_chorales",
     "lake_huron",
     "lorenz63",
     "lynx",

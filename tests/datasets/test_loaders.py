@@ -22,6 +22,7 @@ DATED = {
 }
 COUNTED = {"gbp_usd": 750, "nutria": 120}
 SHIPPED = (*DATED, *COUNTED)
+MUSIC = ("jsb_chorales",)
 GENERATED = ("lorenz63", "mackey_glass", "narma10")
 FIRST_AND_LAST = {
     "nile": (1120, 740),
@@ -118,7 +119,20 @@ def test_the_outbreak_in_the_boarding_school():
 
 
 def test_the_public_names_are_those_of_files_and_generators():
-    assert sorted(datasets.__all__) == sorted((*SHIPPED, *GENERATED))
+    assert sorted(datasets.__all__) == sorted((*SHIPPED, *MUSIC, *GENERATED))
+
+
+@pytest.mark.parametrize(("split", "count", "frames"), [("train", 229, 13807), ("valid", 76, 4602), ("test", 77, 4725)])
+def test_chorales_are_the_canonical_frames(split, count, frames):
+    chorales = datasets.jsb_chorales(split)
+    roll = np.concatenate([part.to_numpy() for part in chorales.values()])
+    assert (len(chorales), len(roll)) == (count, frames)
+    assert set(np.unique(roll)) == {0.0, 1.0}
+    first = chorales[f"{split} 0"]
+    assert list(first.columns[[0, 39, 87]]) == ["A0", "C4", "C8"]
+    assert first.sum(axis=1).between(0, 5).all()  # four voices
+    with pytest.raises(ValueError, match='split is "train"'):
+        datasets.jsb_chorales("all")
 
 
 def test_each_call_returns_its_own_copy():
@@ -132,6 +146,7 @@ def test_every_file_has_a_licence_note_and_a_function():
     files = {entry.name for entry in folder.iterdir() if entry.name.endswith(".csv")}
     notes = (folder / "LICENCES.md").read_text(encoding="utf-8")
     assert files == {f"{name}.csv" for name in SHIPPED}
+    assert "| `jsb_chorales.npz` |" in notes
     assert [file for file in sorted(files) if f"| `{file}` |" not in notes] == []
 
 
