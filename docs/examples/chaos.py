@@ -27,7 +27,8 @@ DT, EXPONENT = 0.02, 0.906  # time between stamps; the known largest exponent of
 # %% [markdown]
 # ## A network that has seen Lorenz's system
 # The ridge is the prior precision of the weights, in units of the noise. Their evidence, in which the weights are
-# integrated out, says which ridge serves; `ss.fit` climbs it, and learns leak and spectral radius too.
+# integrated out, says which ridge serves; `ss.fit(..., ss.MAP())` climbs it, with priors, and learns leak and
+# spectral radius too.
 
 # %%
 path = ss.datasets.lorenz63(TRAIN + AHEAD, DT, seed=1).to_numpy()

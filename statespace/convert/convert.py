@@ -1,7 +1,9 @@
 """The verb: an object in another form."""
 
+import inspect
 from typing import Any
 
+from ..models.base import AbstractStateSpace
 from . import arrows  # noqa: F401  its modules register the arrows
 from .conversion import Conversion
 from .registry import ARROWS, Arrow, path
@@ -14,7 +16,7 @@ def convert(obj: Any, target: type, **how: Any) -> Conversion:
     is taken.
 
     Args:
-        obj: A form, a linear-Gaussian model, a layer or a cell.
+        obj: A form, a linear-Gaussian model or a fit of one, a layer or a cell.
         target: The class of the form to be had.
         **how: Options of the arrows, by name.
 
@@ -22,7 +24,7 @@ def convert(obj: Any, target: type, **how: Any) -> Conversion:
         A `Conversion`: `value`, and what became of the model on the way.
 
     Raises:
-        TypeError: If no arrow leads there, or none takes an option.
+        TypeError: If no arrow leads there, or an option is missing, or unknown.
 
     Example:
         >>> import statespace as ss
@@ -30,7 +32,12 @@ def convert(obj: Any, target: type, **how: Any) -> Conversion:
         >>> ss.convert(spring, ss.DiscreteSSM, dt=0.1, rule="zoh").exact
         True
     """
-    if not how and isinstance(target, type) and isinstance(obj, target):
+    if not isinstance(target, type):
+        raise TypeError(f"target is the class of a form, such as ss.ARMA or ss.Modal, got {target!r}")
+    inner = getattr(obj, "model", None)
+    if isinstance(inner, AbstractStateSpace):  # a fit, or the result of a filter
+        obj = inner
+    if not how and isinstance(obj, target):
         return Conversion(obj)
     found = path(type(obj), target, set(how))
     if not found:
@@ -46,17 +53,29 @@ def convert(obj: Any, target: type, **how: Any) -> Conversion:
 
 def _no_path(source: type, target: type, how: dict[str, Any]) -> str:
     """Why there is no path, in words: what leads there, and which options it takes."""
-    name, wanted = source.__name__, getattr(target, "__name__", repr(target))
+    name, wanted = source.__name__, target.__name__
+    needed = sorted({option for step in ARROWS for option in step.required})
+    kept = set(how) & {option for step in ARROWS for option in step.options}
+    tried = [chosen | extra for chosen in (kept, set()) for extra in (set(), *({option} for option in needed))]
+    way = next((found for options in tried if (found := path(source, target, options))), [])
     direct = [step for step in ARROWS if issubclass(source, step.source) and step.target is target]
-    missing = sorted({option for step in ARROWS for option in step.required} - set(how))
-    longer = next((found for option in missing if (found := path(source, target, {*how, option}))), [])
-    if direct or longer:
-        known = "; ".join(_signature(step) for step in direct or longer)
-        return f"convert({name}, {wanted}) got the options {sorted(how)}, expected those of: {known}"
+    steps = way or direct
+    if steps:
+        lacks = sorted({option for step in steps for option in step.required} - set(how))
+        excess = sorted(set(how) - {option for step in steps for option in step.options})
+        parts = [f"give {', '.join(f'{option}=' for option in lacks)}"] if lacks else []
+        parts += [f"there is no {', '.join(f'{option}=' for option in excess)}"] if excess else []
+        parts = parts or [f"these do not go together: {', '.join(f'{option}=' for option in how)}"]
+        known = "; ".join(_signature(step) for step in steps)
+        return f"convert({name}, {wanted}): {'; '.join(parts)}. The options are those of {known}"
     ends = sorted({step.target.__name__ for step in ARROWS if issubclass(source, step.source)})
     return f"no conversion leads from {name} to {wanted}; from {name} one goes to {', '.join(ends) or 'nowhere'}"
 
 
 def _signature(step: Arrow) -> str:
-    options = ", ".join(str(option) for option in step.options.values())
+    options = ", ".join(f"{option.name}={_default(option)}" for option in step.options.values())
     return f"{step.source.__name__} -> {step.target.__name__}({options})"
+
+
+def _default(option: inspect.Parameter) -> str:
+    return "..." if option.default is inspect.Parameter.empty else repr(option.default)

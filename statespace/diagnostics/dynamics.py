@@ -120,7 +120,7 @@ def valid_prediction_time(
         error[t] = sqrt(mean over series of ((truth - prediction) / scale)^2)
 
     Args:
-        truth: (time, series), or (run, time, series).
+        truth: (time,), (time, series), or (run, time, series).
         prediction: Of the same shape.
         dt: Time that a step takes.
         exponent: Largest Lyapunov exponent per unit of time: the result is in units of its inverse, Lyapunov times.
@@ -141,11 +141,13 @@ def valid_prediction_time(
     Reference: Pathak et al. (2018), Physical Review Letters 120; Vlachas et al. (2020), Neural Networks 126, eq. 26.
     """
     truth, prediction = np.asarray(truth, float), np.asarray(prediction, float)
-    if truth.shape != prediction.shape or truth.ndim not in (2, 3):
+    if truth.shape != prediction.shape or truth.ndim not in (1, 2, 3):
         raise ValueError(
-            f"truth and prediction have shapes {truth.shape} and {prediction.shape}, expected the same (time, series) "
-            "or (run, time, series)"
+            f"truth and prediction have shapes {truth.shape} and {prediction.shape}, expected the same: (time,), "
+            "(time, series) or (run, time, series)"
         )
+    if truth.ndim == 1:
+        truth, prediction = truth[:, None], prediction[:, None]
     spread = truth.reshape(-1, truth.shape[-1]).std(axis=0) if scale is None else np.asarray(scale, float)
     error = np.sqrt(np.mean(((truth - prediction) / spread) ** 2, axis=-1))
     over = ~(error <= threshold)  # a forecast that is not a number has ended

@@ -54,7 +54,11 @@ class BayesianReadout(AbstractMethod):
         return "" if isinstance(model, EchoState) else "is not an EchoState"
 
     def check(self, model: EchoState, observed: Observed) -> None:
-        """Raise a ValueError if a missing observation would be fed back, or the noise is zero."""
+        """Raise a ValueError if a missing observation would be fed back, the noise is zero, or all is washout."""
+        if model.washout >= len(observed.y):
+            raise ValueError(
+                f"the washout of {model.washout} stamps leaves nothing of {len(observed.y)} to learn the readout from"
+            )
         if np.any(np.asarray(model.noise) == 0):
             raise ValueError("emission_scale is 0: the weights' law is in its unit, so give a small positive scale")
         if observed.steps.spacing is not None and not model.recursion.reads_dt:

@@ -6,8 +6,11 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, PyTree
+
+from ..core.parameters import is_traced
 
 
 class AbstractRecursion(eqx.Module):
@@ -94,11 +97,17 @@ class AbstractRecursion(eqx.Module):
         return outputs, last
 
     def check(self, u: Array, dt: Array | None, mask: Array | None) -> None:
-        """Raise a ValueError if the arguments of `scan` do not fit."""
+        """Raise a ValueError if the arguments of `scan` do not fit, a TypeError if inputs are no array."""
+        if not isinstance(u, jax.Array | np.ndarray):
+            raise TypeError(f"inputs are an array (time, {self.input_size}), got {type(u).__name__}")
         if u.ndim != 2 or u.shape[1] != self.input_size:
             raise ValueError(f"inputs have shape {u.shape}, expected (time, {self.input_size})")
         if dt is not None and not self.reads_dt:
             raise ValueError(f"{type(self).__name__} does not depend on the time between steps: leave dt= out")
         for name, value in (("dt", dt), ("mask", mask)):
-            if value is not None and value.shape != u.shape[:1]:
-                raise ValueError(f"{name} has shape {value.shape}, expected {u.shape[:1]}, one for each input")
+            if value is not None and np.shape(value) != u.shape[:1]:
+                raise ValueError(f"{name} has shape {np.shape(value)}, expected {u.shape[:1]}, one for each input")
+        if dt is not None and not is_traced(dt) and not np.all(np.asarray(dt) >= 0):
+            raise ValueError(f"dt is the time since the step before, which is not negative: got {np.asarray(dt).min()}")
+        if mask is not None and mask.dtype != bool:
+            raise ValueError(f"mask tells which steps happen, True or False: got {mask.dtype}")

@@ -34,7 +34,9 @@ def bode(models: Any, *, frequencies: Any = None, axes: Any = None) -> np.ndarra
     grids = {name: _grid(model) if frequencies is None else np.asarray(frequencies) for name, model in given.items()}
     found = {n: systems.in_form(model, FrequencyResponse, frequencies=grids[n]) for n, model in given.items()}
     shapes = {f.gain.shape[1:] for f in found.values()}
-    if len(shapes) > 1 or 0 in next(iter(shapes)):
+    if 0 in next(iter(shapes)):
+        raise ValueError("the model has no inputs to answer to: draw the effects of its noises by impulse_response")
+    if len(shapes) > 1:
         raise ValueError(f"models with the same series and inputs can be drawn together, got {sorted(shapes)}")
     series, inputs = shapes.pop()
     panels = style.panels(2, series * inputs, axes, (4.2, 2.3), sharex=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..convert import ContinuousSSM, InnovationsSSM, ZerosPoles
+from ..convert import ContinuousSSM, DiscreteSSM, InnovationsSSM, ZerosPoles
 from . import style, systems
 
 
@@ -48,7 +48,7 @@ def pole_zero(models: Any, *, axes: Any = None) -> np.ndarray:
     panel.set_xlabel("real part", fontsize=style.PROSE)
     panel.set_ylabel("imaginary part", fontsize=style.PROSE)
     style.title(panel, "Poles and zeros")
-    style.legend(panel)
+    style.legend(panel, loc="center left", bbox_to_anchor=(1.02, 0.5))
     return np.array(panel)
 
 
@@ -56,6 +56,8 @@ def _roots(model: Any) -> ZerosPoles:
     """From the one input to the one series, or from the innovations where there is no input."""
     if isinstance(model, ZerosPoles):
         return model
+    if not hasattr(model, "input_names"):  # a layer or a cell
+        model = systems.in_form(model, DiscreteSSM)
     if getattr(model, "input_names", ()):
         return systems.in_form(model, ZerosPoles)
     if isinstance(model, ContinuousSSM):

@@ -5,7 +5,7 @@ from .discrete import DiscreteFiltered, DiscreteSmoothed, labelled_numbers
 from .ensemble import EnsembleFiltered, EnsembleSmoothed
 from .filtered import AbstractFiltered, Filtered
 from .fitted import Fitted
-from .forecast import Forecast, PathForecast
+from .forecast import DivergenceWarning, Forecast, PathForecast
 from .labels import is_repeated, labelled_draws, labelled_paths, labelled_simulation, labelled_values
 from .panel import PanelFit
 from .particles import DegeneracyWarning, ParticleFiltered
@@ -21,6 +21,7 @@ __all__ = [
     "DegeneracyWarning",
     "DiscreteFiltered",
     "DiscreteSmoothed",
+    "DivergenceWarning",
     "EnsembleFiltered",
     "EnsembleSmoothed",
     "Filtered",

@@ -153,6 +153,10 @@ class Forecast:
         return xr.DataTree.from_dict(groups)
 
 
+class DivergenceWarning(UserWarning):
+    """Paths of a forecast that leave all data behind: the model is not stable where it runs free."""
+
+
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class PathForecast(Forecast):
     """Predictions whose laws are not normal and are known by their paths: counts, discrete states, nonlinear models.

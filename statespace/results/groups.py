@@ -87,18 +87,19 @@ def pointwise_groups(pointwise: dict[str, NDArray[Any]] | None, series: Series) 
 
     A stamp that alone identifies a coefficient (the only one under a pulse) has no predictive density given
     the others; /log_likelihood leaves it out as well and counts it in its attrs, since one NaN would make
-    `az.loo` NaN.
+    `az.loo` NaN. Where no stamp has such a density (that of innovations forms given later data is not known) there is
+    no /log_likelihood.
     """
     if pointwise is None:
         return {}
     seen = np.asarray(series.mask.any(axis=1))
     proper = seen & ~np.isnan(pointwise["loo"]).any(axis=(0, 1))
     lonely = int(seen.sum() - proper.sum())
+    one_step = {"one_step": _density(pointwise["one_step"], seen, series, {"density": _ONE_STEP})}
+    if not proper.any():
+        return one_step
     about = {"density": _LOO} | ({"improper_stamps_left_out": lonely} if lonely else {})
-    return {
-        "log_likelihood": _density(pointwise["loo"], proper, series, about),
-        "one_step": _density(pointwise["one_step"], seen, series, {"density": _ONE_STEP}),
-    }
+    return {"log_likelihood": _density(pointwise["loo"], proper, series, about), **one_step}
 
 
 def _density(values: NDArray[Any], kept: NDArray[np.bool_], series: Series, about: dict[str, Any]) -> xr.Dataset:

@@ -1,5 +1,6 @@
 """forecast and simulate."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import xarray as xr
 from ..data import future, placeholder
 from ..inference import analysis
 from ..inference.problem import stamps
-from ..results import AbstractFiltered, Fitted, Forecast, PathForecast, labelled_simulation
+from ..results import AbstractFiltered, DivergenceWarning, Fitted, Forecast, PathForecast, labelled_simulation
 from .door import (
     as_key,
     as_model,
@@ -31,6 +32,7 @@ from .labelling import names_of
 from .panel import for_each_member
 from .workers import over_draws
 
+_AWAY = 1000.0  # times the data's spread: farther away a path is not one of the data
 _PATHS = 1000  # of a forecast that is made of paths, unless told otherwise
 
 
@@ -173,6 +175,8 @@ def _forecast(
     if len(flat) > paths > 0:
         chosen = jax.random.permutation(key, len(flat))[:paths]
         flat = flat[np.sort(np.asarray(chosen))]
+    if kind is PathForecast:
+        _warn_of_divergence(flat, series, ahead.index)
     return kind(
         series=series,
         index=ahead.index,
@@ -187,6 +191,24 @@ def _forecast(
         mixture=(np.asarray(m.mean), np.asarray(m.cov)) if len(m.mean) > 1 else None,
         inputs=ahead.inputs,
         input_names=ahead.input_names,
+    )
+
+
+def _warn_of_divergence(paths: np.ndarray, series: Any, index: pd.Index) -> None:
+    """Warn of paths (path, time, series) that run away from the data, on the model's scale."""
+    level, scale = series.level(), series.scale()
+    size = np.maximum(scale, np.abs(level))
+    known = np.isfinite(size) & (size > 0)
+    away = ~(np.abs(paths - level) <= _AWAY * size)[..., known].all(axis=-1)
+    share = away.mean(axis=0)
+    if not np.any(share > 0.01):
+        return
+    first = index[int(np.argmax(share > 0.01))]
+    warnings.warn(
+        f"{share.max():.0%} of the paths end up a thousand times farther from the data's mean than the data, from "
+        f"{first} on: the model is not stable where it runs free (raise the ridge, or give priors and fit by MAP())",
+        DivergenceWarning,
+        stacklevel=4,
     )
 
 

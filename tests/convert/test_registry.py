@@ -41,3 +41,25 @@ def test_what_is_lost_is_added_to_what_was_said():
     assert lost.transform is first.transform
     bounded = ss.Conversion(1, exact=False, error_bound=0.1, norm="hinf").losing("b")
     assert (bounded.norm, bounded.error_bound) == ("hinf", 0.1)
+
+
+@pytest.mark.parametrize(
+    ("target", "how", "message"),
+    [
+        (ss.Balanced, {"states": 2}, r"there is no states=. The options are those of DiscreteSSM -> Balanced\(order="),
+        (ss.ARInfinity, {}, r"give lags=. The options are"),
+        (ss.ARMA, {"lag": 3}, r"there is no lag="),
+    ],
+)
+def test_options_that_are_missing_or_unknown_are_named(target, how, message):
+    form = ss.DiscreteSSM([[0.5]], [[1.0]], Q=[[1.0]], R=[[1.0]])
+    with pytest.raises(TypeError, match=message):
+        ss.convert(form, target, **how)
+
+
+def test_a_target_is_a_class_and_a_fit_is_its_model():
+    with pytest.raises(TypeError, match="class of a form, such as ss.ARMA"):
+        ss.convert(ss.ARMA([0.5]), "Modal")
+    model = ss.LinearGaussian([[0.5]], [1.0], [[1.0]], [1.0], stationary=True)
+    filtered = ss.filter(model, [1.0, 2.0, 0.5])
+    np.testing.assert_allclose(ss.convert(filtered, ss.DiscreteSSM).value.A, [[0.5]])

@@ -43,6 +43,8 @@ def test_gain_and_phase():
     np.testing.assert_allclose(plots.bode(response)[0, 0].lines[0].get_xdata(), frequencies)
     with pytest.raises(ValueError, match="has frequencies of its own"):
         plots.bode(response, frequencies=frequencies)
+    with pytest.raises(ValueError, match="no inputs to answer to"):
+        plots.bode(NOISY)
 
 
 def test_poles_and_zeros():
@@ -53,6 +55,8 @@ def test_poles_and_zeros():
     roots = {line.get_label(): line.get_xdata() for line in arma.lines}
     assert roots["poles"] == pytest.approx([0.9])
     assert 0 < roots["zeros"][0] < 0.9  # a noisy AR(1) is an ARMA(1, 1)
+    layer = plots.pole_zero(ss.LRU(1, 2, key=0)).item()
+    assert {line.get_label() for line in layer.lines} >= {"poles", "zeros"}
     with pytest.raises(ValueError, match="different planes"):
         plots.pole_zero({"a": DRIVEN, "b": ss.ContinuousSSM([[-1.0]], [[1.0]], [[1.0]])})
 

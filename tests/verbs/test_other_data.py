@@ -1,5 +1,6 @@
 """A model, or a fit, that meets other data than those it was made with: events, clocks, directions left open."""
 
+import warnings
 from dataclasses import replace
 
 import jax
@@ -154,3 +155,16 @@ def test_the_series_of_a_panel_share_a_clock():
         ss.log_likelihood(LEVEL, {"a": Y, "b": Y.drop(MONTHS[7])})
     both = ss.log_likelihood(LEVEL, {"a": Y, "b": Y[:30]})
     assert both == pytest.approx(ss.log_likelihood(LEVEL, Y) + ss.log_likelihood(LEVEL, Y[:30]))
+
+
+def test_paths_that_run_away_are_warned_of():
+    model = ss.NonlinearGaussian(
+        lambda x, step: 4.0 * x, [0.1], lambda x, step: x, [0.1], initial_mean=[1.0], initial_scale=[0.1]
+    )
+    y = np.array([1.0, 4.0, 16.0])
+    method = ss.ExtendedKalman()
+    with pytest.warns(ss.DivergenceWarning, match="100% of the paths .* from .* on: the model is not stable"):
+        ss.forecast(ss.filter(model, y, method=method), horizon=20, num_samples=20, key=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ss.forecast(ss.filter(model, y, method=method), horizon=2, num_samples=20, key=0)

@@ -31,7 +31,7 @@ def by_pencil(A: np.ndarray, C: np.ndarray, Q: np.ndarray, R: np.ndarray, S: np.
 
     try:
         return solve_discrete_are(A.T, C.T, Q, R, None, S)
-    except np.linalg.LinAlgError:
+    except (np.linalg.LinAlgError, ValueError):  # the latter where the pencil cannot be put in order
         return None
 
 

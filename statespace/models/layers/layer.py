@@ -11,6 +11,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Complex, Float, PyTree
 
 from ...core.kernels import convolve
+from ...core.parameters import require_known
 from ...core.recurrence import Method
 from ..recursion import AbstractRecursion
 
@@ -31,7 +32,7 @@ class AbstractLayer(AbstractRecursion):
         """All outputs, and the last state, from which another call goes on.
 
         Args:
-            u: Inputs.
+            u: Inputs. One that is NaN makes what depends on it NaN, by convolution all outputs: mask its step.
             state: The state before the first of them; `start()` when left out.
             dt: Time since the step before, for each step.
             mask: Steps that do not happen are False: they leave the state as it is, and their output is zero.
@@ -46,6 +47,7 @@ class AbstractLayer(AbstractRecursion):
     def check_scan(self, u: Array, dt: Any, mask: Any, method: str) -> None:
         """Raise a ValueError if the arguments of `scan` do not fit."""
         self.check(u, dt, mask)
+        require_known(self, f"the {type(self).__name__}")
         if method not in get_args(Method):
             raise ValueError(f"method is one of {', '.join(map(repr, get_args(Method)))}, got {method!r}")
 

@@ -18,7 +18,7 @@ from ..base import AbstractStateSpace
 from ..recurrent.ravelled import Ravelled
 from ..recursion import AbstractRecursion
 from .closed_loop import ClosedLoop
-from .values import as_value_of
+from .values import as_value_of, check_not_negative
 
 SQUARES = (None, "even", "all")
 
@@ -126,6 +126,8 @@ class EchoState(AbstractStateSpace):
             raise TypeError(f"recursion= takes a reservoir, a cell or a layer, got {type(self.recursion).__name__}")
         if self.count < 1 or self.washout < 0:
             raise ValueError(f"num_series is {self.count} and washout {self.washout}: expected at least 1 and 0")
+        for name in ("ridge", "emission_scale", "weight_drift"):
+            check_not_negative(name, getattr(self, name), zero=name != "ridge")
         if self.squares not in SQUARES:
             raise ValueError(f'squares is None, "even" or "all", got {self.squares!r}')
         expected = self.count * self.feedback + len(self.columns)

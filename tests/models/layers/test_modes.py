@@ -311,3 +311,22 @@ def test_wrong_arguments_raise(name):
     if isinstance(layer, AbstractInvariant):
         with pytest.raises(ValueError, match="without a mask"):
             layer.scan(u, mask=mask, method="fft")
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "message"),
+    [
+        ({"u": [[1.0]]}, TypeError, r"inputs are an array \(time, 1\), got list"),
+        ({"dt": -jnp.ones(5)}, ValueError, "dt is the time since the step before, which is not negative"),
+        ({"dt": 0.5}, ValueError, r"dt has shape \(\), expected \(5,\)"),
+        ({"mask": jnp.ones(5)}, ValueError, "mask tells which steps happen"),
+    ],
+)
+def test_what_is_no_sequence_is_refused(how, error, message):
+    with pytest.raises(error, match=message):
+        LRU(1, 4, key=0).scan(**{"u": jnp.ones((5, 1))} | how)
+
+
+def test_unknown_weights_are_named():
+    with pytest.raises(ValueError, match="the LRU has no value for log_decay"):
+        LRU(1, 4).scan(jnp.ones((5, 1)))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+import statespace as ss
 from statespace.core.parameters import parameters, replace
 from statespace.models.reservoir import (
     CycleCoupling,
@@ -154,3 +155,18 @@ def test_what_does_not_fit_is_said(make, message):
 def test_a_coupling_by_name_is_refused():
     with pytest.raises(TypeError, match="SparseCoupling"):
         Reservoir(1, "sparse", key=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("ridge", -1.0), ("ridge", 0.0), ("ridge", "small"), ("emission_scale", -0.1)]
+)
+def test_scales_that_are_none_are_refused(name, value):
+    scales = {"ridge": 1.0, "emission_scale": 0.1} | {name: value}
+    with pytest.raises(ValueError, match=f"{name} is {value}, expected"):
+        ss.EchoState(ss.Reservoir(1, ss.CycleCoupling(4), key=0), **scales)
+
+
+def test_a_washout_of_all_stamps_is_refused():
+    model = ss.EchoState(ss.Reservoir(1, ss.CycleCoupling(4), key=0), 1.0, 0.1, washout=50)
+    with pytest.raises(ValueError, match="washout of 50 stamps leaves nothing of 40"):
+        ss.filter(model, np.arange(40.0))
