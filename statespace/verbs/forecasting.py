@@ -187,7 +187,7 @@ def _forecast(
         state_cov=state_cov,
         state_names=model.state_names,
         components=components or None,
-        draws=np.asarray(transform.inverse(flat)) if paths else None,
+        draws=np.asarray(transform.inverse(flat)) if paths else None,  # pyright: ignore[reportArgumentType]  never None
         mixture=(np.asarray(m.mean), np.asarray(m.cov)) if len(m.mean) > 1 else None,
         inputs=ahead.inputs,
         input_names=ahead.input_names,

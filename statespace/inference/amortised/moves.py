@@ -13,6 +13,7 @@ from ...core.draws import sample_each
 from ...core.missing import masked_log_prob
 from ...core.step import Step
 from ...models.deep import DeepStateSpace, Guide
+from ...models.deep.networks import parts
 from ..moves import state_of, with_previous
 
 
@@ -85,7 +86,8 @@ def proposed(
     h, prior = model.ahead(x, with_previous(frame.step, parent))
     _, z = (None, model.dynamics.start()[1]) if x is None else model.split(x)
     law = guide.propose(frame.messages, h, z, prior)
-    return Proposed(jnp.concatenate([h, law.loc + law.scale * noise]), prior, law)
+    mean, sd = parts(law)
+    return Proposed(jnp.concatenate([h, mean + sd * noise]), prior, law)
 
 
 def log_ratio(model: DeepStateSpace, move: Proposed) -> Float[Array, " latent"]:
@@ -144,11 +146,12 @@ class AmortisedMoves(eqx.Module):
 
         x, log_g = jax.vmap(one, in_axes=(None if parents is None else 0, 0))(parents, noise)
         new = with_seen(self.model, x, slot, fill_key)
-        if slot.inside is None:
+        inside = slot.inside
+        if inside is None:
             return new, log_g
         if parents is not None:
-            new = jax.tree.map(lambda a, b: jnp.where(slot.inside, a, b), new, parents)
-        return new, jnp.where(slot.inside, log_g, 0.0)
+            new = jax.tree.map(lambda a, b: jnp.where(inside, a, b), new, parents)
+        return new, jnp.where(inside, log_g, 0.0)
 
     def weigh(self, x: Any, parents: Any, slot: Frame) -> Array:
         """The log weights of given moves."""

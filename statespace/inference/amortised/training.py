@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from ...core.parameters import constrain, parameters, replace, unconstrain
+from ...core.parameters import constrain, parameters, replace, require_known, unconstrain
 from ...models.deep import DeepStateSpace, Guide
 from .batches import Corpus, buckets, epoch
 from .moves import Sequence
@@ -117,11 +117,12 @@ class Trainer:
         options: Options,
         key: Any,
     ):
+        require_known(trainee, "what is learned")
         known = parameters(trainee)
         self.trainee, self.corpus, self.held_out, self.options, self.key = trainee, corpus, held_out, options, key
         self.priors = priors
         self.supports = {p: priors[p].support if p in priors else known[p].constraint for p in free}
-        self.start = unconstrain({p: known[p].value for p in free}, self.supports)
+        self.start = unconstrain({p: jnp.asarray(known[p].value) for p in free}, self.supports)
         self.groups = buckets(corpus.lengths, options.batch_size, options.num_buckets)
         self.per_epoch = sum(group.count for group in self.groups)
         self.frames = int(corpus.lengths.sum()) / self.per_epoch  # of a batch, on average

@@ -68,7 +68,8 @@ class Guide(eqx.Module):
             return ()
         inputs = None
         if model.columns:
-            inputs = steps.inputs if model.input_unit is None else steps.inputs / model.input_unit
+            inputs = jnp.asarray(steps.inputs)
+            inputs = inputs if model.input_unit is None else inputs / model.input_unit
         path = path_of(model, steps, present) if self.encoder.path else None
         features = jax.vmap(model.head.feature)
         shown = frames(y, present, features, inputs, path, self.encoder.masks)

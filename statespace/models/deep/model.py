@@ -15,7 +15,7 @@ from ...core.step import Step
 from ..base import AbstractGaussianDynamics, AbstractMomentEmission
 from ..recurrent.heads import AbstractHead
 from .dynamics import AbstractLatentDynamics
-from .networks import MLP
+from .networks import MLP, parts
 
 
 class DeepStateSpace(AbstractGaussianDynamics, AbstractMomentEmission):
@@ -187,6 +187,7 @@ class DeepStateSpace(AbstractGaussianDynamics, AbstractMomentEmission):
 
     def _moved(self, x: Array | None, step: Step) -> FactorNormal:
         h, law = self.ahead(x, step)
-        spread = jnp.diag(law.scale)
+        mean, sd = parts(law)
+        spread = jnp.diag(sd)
         still = jnp.zeros((self.dynamics.path, len(spread)), spread.dtype)
-        return FactorNormal(jnp.concatenate([h, law.loc]), jnp.concatenate([still, spread]))
+        return FactorNormal(jnp.concatenate([h, mean]), jnp.concatenate([still, spread]))

@@ -13,7 +13,7 @@ from numpyro.distributions import Normal
 from ...core.keys import as_key
 from ..layers.affine import Affine
 from ..weights import check_counts
-from .networks import NormalNetwork, positive
+from .networks import NormalNetwork, parts, positive
 
 Messages = Sequence[Float[Array, " message"]]
 
@@ -146,7 +146,8 @@ class Residual(Direct):
     ) -> Normal:
         """The proposed laws."""
         found = super().__call__(messages, h, z, prior)
-        return Normal(prior.loc + found.loc, found.scale)
+        (centre, _), (move, sd) = parts(prior), parts(found)
+        return Normal(centre + move, sd)
 
 
 class Product(Direct):
@@ -175,7 +176,8 @@ class Noise(Direct):
     ) -> Normal:
         """The proposed laws."""
         found = super().__call__(messages, h, z, prior)
-        return Normal(prior.loc + prior.scale * found.loc, prior.scale * found.scale)
+        (centre, unit), (move, sd) = parts(prior), parts(found)
+        return Normal(centre + unit * move, unit * sd)
 
 
 class Prior(AbstractProposal):
@@ -190,12 +192,13 @@ def product(laws: Sequence[Normal]) -> Normal:
     """The normalised product of normal densities: precisions add.
 
     Example:
-        >>> product([Normal(0.0, 1.0), Normal(2.0, 1.0)]).loc.item()
+        >>> product([Normal(0.0, jnp.ones(())), Normal(2.0, jnp.ones(()))]).loc.item()
         1.0
     """
     if len(laws) == 1:
         return laws[0]
-    weights = [law.scale**-2.0 for law in laws]
-    total = sum(weights)
-    mean = sum(w * law.loc for w, law in zip(weights, laws, strict=True)) / total
-    return Normal(mean, total**-0.5)
+    means, sds = zip(*map(parts, laws), strict=True)
+    weights = [sd**-2.0 for sd in sds]
+    total = jnp.sum(jnp.stack(weights), axis=0)
+    weighted = [w * mean for w, mean in zip(weights, means, strict=True)]
+    return Normal(jnp.sum(jnp.stack(weighted), axis=0) / total, total**-0.5)
