@@ -24,6 +24,7 @@ class Guide(eqx.Module):
         proposal: The law of the latent state at a stamp.
 
     Example:
+        >>> from statespace.models.deep import Prior
         >>> Guide(None, Prior()).direction
         'none'
 

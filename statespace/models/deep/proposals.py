@@ -114,6 +114,7 @@ class Direct(AbstractProposal):
         previous: Whether it sees the latent state before.
 
     Example:
+        >>> from statespace.models.deep import MLP
         >>> q = Direct(NormalNetwork(MLP([3 + 4, 8], key=0), 2, key=1), previous=False)
         >>> q((jnp.zeros(3),), jnp.zeros(4), jnp.zeros(2), None).batch_shape
         (2,)
