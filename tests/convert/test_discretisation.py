@@ -253,7 +253,7 @@ def test_options_that_do_not_go_together_are_refused(model):
         to_discrete(model, dt=np.full(3, DT), rule="tustin")
     with pytest.raises(ValueError, match="rule is one of"):
         to_discrete(model, dt=DT, rule="bilinear")
-    with pytest.raises(TypeError, match="got the options"):
+    with pytest.raises(TypeError, match="there is no method="):
         ss.convert(model, ss.DiscreteSSM, dt=DT, method="zoh")
 
 

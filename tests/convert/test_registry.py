@@ -27,7 +27,7 @@ def test_no_path_goes_from_one_time_to_the_other_unasked(source, target):
 
 def test_where_a_step_is_missing_the_registry_says_which_option_leads_on():
     spring = ss.ContinuousSSM([[0.0, 1.0], [-1.0, -0.1]], [[0.0], [1.0]], [[1.0, 0.0]])
-    with pytest.raises(TypeError, match=r"got the options \['length'\], expected those of: .*dt: Any"):
+    with pytest.raises(TypeError, match=r"give dt=. The options are those of ContinuousSSM -> DiscreteSSM"):
         ss.convert(spring, forms.ImpulseResponse, length=3)
     taps = ss.convert(spring, forms.ImpulseResponse, length=3, dt=0.5).value
     stamps = ss.convert(spring, forms.DiscreteSSM, dt=0.5).value
