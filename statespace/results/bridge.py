@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+_FEWEST = 25  # draws, of which a fifth makes the tail
+
 
 def load_arviz() -> Any:
     """The module, without the notice that ArviZ 0.23 gives about ArviZ 1: both are supported here."""
@@ -40,9 +42,12 @@ def pareto_k(log_weights: np.ndarray) -> float:
     """The tail index of importance weights exp(log_weights), (chain, draw): the largest over the chains.
 
     Below 0.7 the weights have a mean that can be estimated, so that the law they were drawn from covers the target.
+    Infinite with fewer than 25 draws, whose tail tells nothing.
 
     Reference: Vehtari et al. (2024), "Pareto smoothed importance sampling", JMLR 25.
     """
+    if log_weights.shape[1] < _FEWEST:
+        return float("inf")
     if has_inference_data():
         return max(float(load_arviz().psislw(row)[1]) for row in log_weights)
     from arviz_stats.base import array_stats  # pyright: ignore[reportMissingImports]  it comes with ArviZ 1
