@@ -55,9 +55,10 @@ class BayesianReadout(AbstractMethod):
 
     def check(self, model: EchoState, observed: Observed) -> None:
         """Raise a ValueError if a missing observation would be fed back, the noise is zero, or all is washout."""
-        if model.washout >= len(observed.y):
+        last = int(observed.steps.index[-1])  # rows that follow on earlier ones are beyond the washout
+        if last < model.washout:
             raise ValueError(
-                f"the washout of {model.washout} stamps leaves nothing of {len(observed.y)} to learn the readout from"
+                f"the washout of {model.washout} stamps leaves nothing of {last + 1} to learn the readout from"
             )
         if np.any(np.asarray(model.noise) == 0):
             raise ValueError("emission_scale is 0: the weights' law is in its unit, so give a small positive scale")

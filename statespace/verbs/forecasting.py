@@ -206,7 +206,8 @@ def _warn_of_divergence(paths: np.ndarray, series: Any, index: pd.Index) -> None
     first = index[int(np.argmax(share > 0.01))]
     warnings.warn(
         f"{share.max():.0%} of the paths end up a thousand times farther from the data's mean than the data, from "
-        f"{first} on: the model is not stable where it runs free (raise the ridge, or give priors and fit by MAP())",
+        f"{first} on: the model is not stable where it runs free (give priors and fit by MAP(), or, of an "
+        "EchoState, raise the ridge)",
         DivergenceWarning,
         stacklevel=4,
     )

@@ -81,7 +81,21 @@ class AbstractLatentDynamics(eqx.Module):
         return jnp.concatenate([h, z], axis=-1)
 
 
-class GatedTransition(AbstractLatentDynamics):
+class AbstractMarkov(AbstractLatentDynamics):
+    """A Markov chain of latent states without a deterministic path, which starts from a state that is learned.
+
+    Attributes:
+        first: The latent state before the first stamp.
+    """
+
+    first: eqx.AbstractVar[Any]
+
+    def start(self) -> tuple[Float[Array, " path"], Float[Array, " latent"]]:
+        """An empty path, and the latent state before the first stamp, which is learned."""
+        return jnp.zeros(0, self.first.dtype), self.first
+
+
+class GatedTransition(AbstractMarkov):
     """The Markov transition of the deep Markov model: a gate between a linear map and a network.
 
         g = sigmoid(W2 relu(W1 [z, fed])),      n = V2 relu(V1 [z, fed])
@@ -126,10 +140,6 @@ class GatedTransition(AbstractLatentDynamics):
         self.spread = Affine(latent, latent, key=keys[3])
         set_weights(self, key)
 
-    def start(self) -> tuple[Float[Array, " path"], Float[Array, " latent"]]:
-        """An empty path, and the latent state before the first stamp, which is learned."""
-        return jnp.zeros(0, self.first.dtype), self.first
-
     def law(
         self, h: Float[Array, " path"], z: Float[Array, " latent"], fed: Float[Array, " fed"], step: Step
     ) -> Normal:
@@ -169,7 +179,7 @@ class NearIdentity(eqx.Module):
         return z @ self.weights.T + self.bias
 
 
-class MLPTransition(AbstractLatentDynamics):
+class MLPTransition(AbstractMarkov):
     """A Markov transition whose means and standard deviations are a network's.
 
         z[t] ~ N(z[t-1] + dt f([z[t-1], fed]), dt s([z[t-1], fed])^2)       residual=True: Euler steps of an SDE
@@ -215,10 +225,6 @@ class MLPTransition(AbstractLatentDynamics):
         """Whether the network gives the change."""
         return self.residual
 
-    def start(self) -> tuple[Float[Array, " path"], Float[Array, " latent"]]:
-        """An empty path, and the latent state before the first stamp, which is learned."""
-        return jnp.zeros(0, self.first.dtype), self.first
-
     def law(
         self, h: Float[Array, " path"], z: Float[Array, " latent"], fed: Float[Array, " fed"], step: Step
     ) -> Normal:
@@ -231,7 +237,7 @@ class MLPTransition(AbstractLatentDynamics):
         return Normal(z + step.dt * mean, jnp.sqrt(step.dt) * sd)
 
 
-class LinearTransition(AbstractLatentDynamics):
+class LinearTransition(AbstractMarkov):
     """The linear-Gaussian transition, for which a Kalman filter is exact.
 
         z[t] ~ N(A z[t-1] + B fed + b, diag(sd)^2),      z[1] ~ N(A first + B fed + b, diag(sd)^2)
@@ -263,10 +269,6 @@ class LinearTransition(AbstractLatentDynamics):
         self.linear = NearIdentity(latent, key=key)
         self.inputs = Affine(fed, latent, key=key) if fed else None
         set_weights(self, key)
-
-    def start(self) -> tuple[Float[Array, " path"], Float[Array, " latent"]]:
-        """An empty path, and the latent state before the first stamp, which is learned."""
-        return jnp.zeros(0, self.first.dtype), self.first
 
     def law(
         self, h: Float[Array, " path"], z: Float[Array, " latent"], fed: Float[Array, " fed"], step: Step

@@ -14,7 +14,37 @@ from .dynamics import AbstractLatentDynamics
 from .networks import MLP, NormalNetwork
 
 
-class RecurrentDynamics(AbstractLatentDynamics):
+class AbstractCellDynamics(AbstractLatentDynamics):
+    """Dynamics whose path is a cell's state.
+
+    Attributes:
+        cell: The cell.
+    """
+
+    cell: eqx.AbstractVar[AbstractCell]
+
+    @property
+    def path(self) -> int:
+        """Length of the cell's state."""
+        return self.cell.state_size
+
+    @property
+    def path_names(self) -> tuple[str, ...]:
+        """The cell's."""
+        return self.cell.state_names
+
+    @property
+    def reads_dt(self) -> bool:
+        """Whether the cell does."""
+        return self.cell.reads_dt
+
+    def start(self) -> tuple[Float[Array, " path"], Float[Array, " latent"]]:
+        """The cell's start, and zero."""
+        h = self.cell.start()
+        return h, jnp.zeros(self.latent, h.dtype)
+
+
+class RecurrentDynamics(AbstractCellDynamics):
     """The variational recurrent network: the cell sees what was observed, and the latent state before.
 
         h[t] = cell(h[t-1], [seen(fed[t]), feature(z[t-1])]),      z[t] ~ law(output(h[t]))
@@ -56,29 +86,9 @@ class RecurrentDynamics(AbstractLatentDynamics):
         check_counts(0, fed=self.fed)
 
     @property
-    def path(self) -> int:
-        """Length of the cell's state."""
-        return self.cell.state_size
-
-    @property
-    def reads_dt(self) -> bool:
-        """Whether the cell does."""
-        return self.cell.reads_dt
-
-    @property
     def readout(self) -> int:
         """The cell's output, and the feature of the latent state."""
         return self.cell.output_size + self.feature.output_size
-
-    @property
-    def path_names(self) -> tuple[str, ...]:
-        """The cell's."""
-        return self.cell.state_names
-
-    def start(self) -> tuple[Float[Array, " path"], Float[Array, " latent"]]:
-        """The cell's start, and zero."""
-        h = self.cell.start()
-        return h, jnp.zeros(self.latent, h.dtype)
 
     def advance(
         self, h: Float[Array, " path"], z: Float[Array, " latent"], fed: Float[Array, " fed"], step: Step
@@ -99,7 +109,7 @@ class RecurrentDynamics(AbstractLatentDynamics):
         return jnp.concatenate([self.cell.output(h), self.feature(z)])
 
 
-class StackedDynamics(AbstractLatentDynamics):
+class StackedDynamics(AbstractCellDynamics):
     """The stochastic recurrent network: a cell that never sees the latent states, and a Markov chain on top of it.
 
         d[t] = cell(d[t-1], seen(fed[t])),      z[t] ~ law([z[t-1], output(d[t])])
@@ -136,34 +146,14 @@ class StackedDynamics(AbstractLatentDynamics):
         _check_follows("the law", law.body.input_size, self.latent + cell.output_size, "latent states and outputs")
 
     @property
-    def path(self) -> int:
-        """Length of the cell's state."""
-        return self.cell.state_size
-
-    @property
     def reads_latent(self) -> bool:
         """The cell does not."""
         return False
 
     @property
-    def reads_dt(self) -> bool:
-        """Whether the cell does."""
-        return self.cell.reads_dt
-
-    @property
     def readout(self) -> int:
         """The cell's output and the latent state."""
         return self.cell.output_size + self.latent
-
-    @property
-    def path_names(self) -> tuple[str, ...]:
-        """The cell's."""
-        return self.cell.state_names
-
-    def start(self) -> tuple[Float[Array, " path"], Float[Array, " latent"]]:
-        """The cell's start, and zero."""
-        h = self.cell.start()
-        return h, jnp.zeros(self.latent, h.dtype)
 
     def advance(
         self, h: Float[Array, " path"], z: Float[Array, " latent"], fed: Float[Array, " fed"], step: Step

@@ -170,3 +170,13 @@ def test_a_washout_of_all_stamps_is_refused():
     model = ss.EchoState(ss.Reservoir(1, ss.CycleCoupling(4), key=0), 1.0, 0.1, washout=50)
     with pytest.raises(ValueError, match="washout of 50 stamps leaves nothing of 40"):
         ss.filter(model, np.arange(40.0))
+
+
+def test_rows_after_the_washout_may_be_few():
+    model = ss.EchoState(ss.Reservoir(1, ss.CycleCoupling(4), key=0), 1.0, 0.1, washout=20, level=0.0, unit=1.0)
+    y = np.sin(np.arange(40.0))
+    whole = ss.filter(model, y).log_likelihood
+    parts = ss.append(ss.filter(model, y[:35]), y[35:])
+    assert parts.log_likelihood + ss.filter(model, y[:35]).log_likelihood == pytest.approx(whole, rel=1e-9) or (
+        parts.log_likelihood == pytest.approx(whole, rel=1e-9)
+    )
