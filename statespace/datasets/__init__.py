@@ -1,4 +1,4 @@
-"""Small real data sets, each a labelled pandas object, and series made by published equations.
+"""Small real data sets, each a labelled pandas object, series made by published equations, and videos.
 
 Sources and licences of the former are in `LICENCES.md`.
 """
@@ -19,10 +19,13 @@ from statespace.datasets.loaders import (
     us_accidental_deaths,
 )
 from statespace.datasets.music import jsb_chorales
+from statespace.datasets.video import Video, bouncing_balls, pendulum
 
 __all__ = [
+    "Video",
     "air_passengers",
     "boarding_school_flu",
+    "bouncing_balls",
     "gbp_usd",
     "jsb_chorales",
     "lake_huron",
@@ -32,6 +35,7 @@ __all__ = [
     "narma10",
     "nile",
     "nutria",
+    "pendulum",
     "seatbelts",
     "seattle_weather",
     "sunspots",

@@ -1,5 +1,6 @@
 """Is the model right? Tests of residuals, scores of forecasts, and the chaos and memory of deterministic systems."""
 
+from .baselines import baselines
 from .dynamics import LyapunovSpectrum, kaplan_yorke, lyapunov_spectrum, valid_prediction_time
 from .fixed_points import FixedPoints, fixed_points
 from .gradients import contraction_rate, gradient_norms
@@ -31,6 +32,7 @@ __all__ = [
     "ResidualTests",
     "TestResult",
     "autocorrelation",
+    "baselines",
     "contraction_rate",
     "coverage",
     "crps_ensemble",

@@ -23,7 +23,7 @@ DATED = {
 COUNTED = {"gbp_usd": 750, "nutria": 120}
 SHIPPED = (*DATED, *COUNTED)
 MUSIC = ("jsb_chorales",)
-GENERATED = ("lorenz63", "mackey_glass", "narma10")
+GENERATED = ("lorenz63", "mackey_glass", "narma10", "Video", "bouncing_balls", "pendulum")
 FIRST_AND_LAST = {
     "nile": (1120, 740),
     "air_passengers": (112, 432),
