@@ -43,7 +43,7 @@ def forecast(
         >>> ax.get_title(loc="left")
         'volume'
     """
-    style.expect(forecast, "history", "forecast")
+    style.expect(forecast, "quantile", "forecast")
     levels = sorted((style.checked_level(level) for level in levels), reverse=True)
     past = _shown(forecast.history, history)
     axes = style.panels(len(forecast.names), 1, ax, (8, 3.4), sharex=True).ravel()

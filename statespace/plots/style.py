@@ -204,7 +204,7 @@ _SERVES = {  # what each plot needs of a result
     "diagnostics": "residuals",
     "auxiliary_residuals": "state_residuals",
     "particles": "ess",
-    "forecast": "history",
+    "forecast": "quantile",
 }
 
 
