@@ -48,9 +48,9 @@ from .inference.particle_gibbs import ParticleGibbs
 from .inference.pmmh import PMMH
 from .inference.posterior_linearisation import PosteriorLinearisation
 from .inference.readout import BayesianReadout
+from .inference.svi import SVI
 from .inference.teacher_forcing import TeacherForcing
 from .inference.tempered import TemperedSMC
-from .inference.variational import SVI
 from .late import load as __getattr__  # noqa: F401
 from .late import names as __dir__  # noqa: F401
 from .models.base import (

@@ -37,7 +37,7 @@ _CLIP = 10.0  # largest norm of a gradient: the first ones can be enormous
 _RISE = 1.0  # nats that the bound may gain in the second half of the steps, in which the step size falls
 
 
-class SVI(AbstractSampler):
+class FamilySVI(AbstractSampler):
     """Approximate the posterior of the parameters by stochastic variational inference.
 
     Its draws are those of the approximation. How far to trust them is told by `pareto_k` in the details of a fit's
@@ -60,7 +60,7 @@ class SVI(AbstractSampler):
         ValueError: If a count is below 1, or the guide is unknown.
 
     Example:
-        >>> SVI(guide="low_rank", num_steps=5000).num_chains
+        >>> FamilySVI(guide="low_rank", num_steps=5000).num_chains
         2
 
     Reference: Kucukelbir et al. (2017), "Automatic differentiation variational inference", JMLR 18; Yao et al. (2018),
@@ -117,12 +117,12 @@ class SVI(AbstractSampler):
             )
         return found
 
-    def further(self, made: int, num_samples: int | None) -> "SVI":
+    def further(self, made: int, num_samples: int | None) -> "FamilySVI":
         """As many steps again, from where the earlier ones ended, and draws of what they lead to."""
         del made
         return self if num_samples is None else replace(self, num_samples=num_samples)
 
-    def lasting(self, total: int) -> "SVI":
+    def lasting(self, total: int) -> "FamilySVI":
         """The same: later draws take the place of earlier ones."""
         del total
         return self
@@ -171,7 +171,7 @@ def _bound(bound: np.ndarray) -> dict[str, Any]:
     return {"elbo": last.mean(axis=1).tolist(), "elbo_se": error, "elbo_rise": rise, "elbo_trace": thinned.tolist()}
 
 
-def _parts(problem: Problem, sampler: SVI, start: dict[str, Any]) -> tuple[Any, Climb]:
+def _parts(problem: Problem, sampler: FamilySVI, start: dict[str, Any]) -> tuple[Any, Climb]:
     """The guide and NumPyro's climb of its bound."""
 
     def program() -> None:
@@ -185,7 +185,7 @@ def _parts(problem: Problem, sampler: SVI, start: dict[str, Any]) -> tuple[Any, 
 
 
 @eqx.filter_jit
-def _first(problem: Problem, sampler: SVI, start: dict[str, Any], key: Any, state: Any = None) -> Any:
+def _first(problem: Problem, sampler: FamilySVI, start: dict[str, Any], key: Any, state: Any = None) -> Any:
     """The state of a climb that begins, near the start or, with the step sizes anew, where another one ended."""
     _, climb = _parts(problem, sampler, start)
     first = climb.init(key)
@@ -193,7 +193,7 @@ def _first(problem: Problem, sampler: SVI, start: dict[str, Any], key: Any, stat
 
 
 @eqx.filter_jit
-def _climb(problem: Problem, sampler: SVI, start: dict[str, Any], state: Any, count: int) -> tuple[Any, Array]:
+def _climb(problem: Problem, sampler: FamilySVI, start: dict[str, Any], state: Any, count: int) -> tuple[Any, Array]:
     """So many steps, and minus the bound at each; a step whose gradient is not finite is not taken."""
     _, climb = _parts(problem, sampler, start)
     climb.init(jax.random.key(0))  # builds the guide; its state is not used
@@ -201,7 +201,7 @@ def _climb(problem: Problem, sampler: SVI, start: dict[str, Any], state: Any, co
 
 
 @eqx.filter_jit
-def _draw(problem: Problem, sampler: SVI, start: dict[str, Any], state: Any, key: Any) -> tuple[Any, Any]:
+def _draw(problem: Problem, sampler: FamilySVI, start: dict[str, Any], state: Any, key: Any) -> tuple[Any, Any]:
     """Draws of the approximation, with the log posterior density and what it exceeds the approximation's by."""
     guide, climb = _parts(problem, sampler, start)
     climb.init(jax.random.key(0))

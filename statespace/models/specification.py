@@ -3,6 +3,7 @@
 Only classes of this library are written and read, each field by its name; no code is stored.
 """
 
+import base64
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 from numpyro import distributions
 from numpyro.distributions import Distribution, constraints
 
-from . import nonlinear, recurrent, reservoir, structural
+from . import deep, layers, nonlinear, recurrent, reservoir, structural
 from .discrete import HiddenMarkov
 from .emission_law import EmissionLaw
 from .initial import InitialLaw
@@ -30,6 +31,8 @@ CLASSES = {
         *(getattr(nonlinear, name) for name in nonlinear.__all__),
         *(getattr(recurrent, name) for name in recurrent.__all__ if not name.startswith("Abstract")),
         *(getattr(reservoir, name) for name in reservoir.__all__ if not name.startswith("Abstract")),
+        *(getattr(layers, name) for name in layers.__all__ if not name.startswith("Abstract")),
+        *(getattr(deep, name) for name in deep.__all__ if isinstance(getattr(deep, name), type)),
         InitialLaw,
         LinearGaussian,
         Lorenz63,
@@ -39,6 +42,9 @@ CLASSES = {
         EmissionLaw,
     )
 }
+
+
+_LISTED = 64  # numbers of an array that are written one by one; larger arrays as the bytes they are
 
 
 def describe(value: Any, classes: Mapping[str, type] = CLASSES) -> Any:
@@ -66,6 +72,9 @@ def describe(value: Any, classes: Mapping[str, type] = CLASSES) -> Any:
         return {"class": name, "fields": fields}
     if isinstance(value, (jax.Array, np.ndarray)):
         array = np.asarray(value)
+        if array.size > _LISTED:
+            text = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+            return {"base64": text, "dtype": str(array.dtype), "shape": list(array.shape)}
         return {"array": array.tolist(), "dtype": str(array.dtype), "shape": list(array.shape)}
     if isinstance(value, (tuple, list)):
         return {"tuple": [describe(item, classes) for item in value]}
@@ -99,6 +108,9 @@ def rebuild(data: Any, classes: Mapping[str, type] = CLASSES) -> Any:
         return data
     if "array" in data:
         return jnp.asarray(np.asarray(data["array"], data["dtype"]).reshape(data["shape"]))
+    if "base64" in data:
+        array = np.frombuffer(base64.b64decode(data["base64"]), data["dtype"])
+        return jnp.asarray(array.reshape(data["shape"]))
     if "tuple" in data:
         return tuple(rebuild(item, classes) for item in data["tuple"])
     if "items" in data:

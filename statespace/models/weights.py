@@ -1,7 +1,7 @@
 """Weights of cells and layers: parameters with a default prior, and an initialisation from which learning starts."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from numpyro.distributions import constraints
 
 from ..core.keys import as_key
-from ..core.parameters import param
+from ..core.parameters import param, parameters, replace
 
 Init = Callable[[Any, Any, tuple[int, ...]], Array]  # of the owner, a key and a shape
 
@@ -86,6 +86,24 @@ def set_weights(owner: Any, key: Any) -> None:
         if isinstance(found, Draw):
             on = key is not None and field.metadata["parameter"].active(owner)
             setattr(owner, field.name, found.draw(owner, key) if on else None)
+
+
+def redrawn(model: Any, paths: Sequence[str], key: Any) -> Any:
+    """A model with new draws of the weights among some parameters: those whose initialisation is random.
+
+    Args:
+        model: The model.
+        paths: The parameters.
+        key: PRNG key.
+    """
+    found = {}
+    for number, (path, p) in enumerate(parameters(model).items()):
+        start = p.declaration.start
+        if path in paths and isinstance(start, Draw):
+            first, other = (start.draw(p.owner, jax.random.fold_in(k, number)) for k in jax.random.split(key))
+            if p.value is None or bool(jnp.any(first != other)):  # else its owner may have set it as it is
+                found[path] = first
+    return replace(model, found)
 
 
 def normal(owner: Any, key: Any, shape: tuple[int, ...]) -> Float[Array, "..."]:

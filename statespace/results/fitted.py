@@ -15,8 +15,10 @@ from . import groups
 from .bridge import summary_table, to_arviz
 from .labels import is_repeated
 from .status import Status, caution, warn_of_draws
+from .training import GROUP, kept, training_table
 
 _NORMAL_95 = NormalDist().inv_cdf(0.975)
+_SHOWN = 12  # names of parameters in one line
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -27,7 +29,8 @@ class Fitted:
         model: The model at the estimates (posterior means after sampling), bound to the data.
         series: The data, on the model's scale.
         transform: From the original scale to the model's.
-        method_name: `"maximum_likelihood"`, `"map"`, `"nuts"`, `"pmmh"`, `"particle_gibbs"` or `"tempered_smc"`.
+        method_name: `"maximum_likelihood"`, `"map"`, `"nuts"`, `"pmmh"`, `"particle_gibbs"`,
+            `"tempered_smc"`, `"svi"` or `"amortised_svi"`.
         draws: Posterior draws by path, (chain, draw, ...); None for point estimates.
         estimates: Estimates (posterior means) by path.
         standard_errors: By path; NaN where there is none. None after sampling.
@@ -83,7 +86,18 @@ class Fitted:
 
     def __repr__(self) -> str:
         """One line: method, parameters, how it ended."""
-        return f"Fitted({self.method_name}: {', '.join(self.estimates)}; {self.status.message})"
+        return f"Fitted({self.method_name}: {_listed(self.estimates)}; {self.status.message})"
+
+    @property
+    def history(self) -> xr.Dataset:
+        """How a deep model was learned: `bound`, `divergence` of each latent state, `held_out`; in nats a stamp.
+
+        Raises:
+            TypeError: If the fit is another one.
+        """
+        if GROUP not in self.extra_groups:
+            raise TypeError(f"a fit by {self.method_name} has no history: it is kept by SVI(guide=Guide(...))")
+        return kept(self.extra_groups[GROUP])
 
     @property
     def _count(self) -> int:
@@ -119,8 +133,11 @@ class Fitted:
         divergences, saturated trees, and chains that disagree or have few effective draws. After an
         optimisation it has estimates, standard errors and 95 % intervals (computed on the unconstrained scale,
         so that a scale's stay positive); its `attrs` hold the log-likelihood,
-        the criteria and the status, and what did not converge is warned about.
+        the criteria and the status, and what did not converge is warned about. Of a deep model it tells how the
+        bound rose, and how much the latent states carry; the weights are in `estimates`.
         """
+        if GROUP in self.extra_groups:
+            return training_table(self.extra_groups[GROUP], self.status)
         return self._point_summary() if self.draws is None else self._sampled_summary(self.draws)
 
     def _sampled_summary(self, draws: dict[str, NDArray[np.float64]]) -> pd.DataFrame:
@@ -212,3 +229,9 @@ class Fitted:
         from .storage import write
 
         write(self, path)
+
+
+def _listed(names: Any) -> str:
+    """The first few names, and how many there are."""
+    names = list(names)
+    return ", ".join(names) if len(names) <= _SHOWN else f"{', '.join(names[:_SHOWN])}, ... ({len(names)})"

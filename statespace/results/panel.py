@@ -80,6 +80,11 @@ class PanelFit(Mapping[str, Fitted]):
         return self.joint.status
 
     @property
+    def history(self) -> xr.Dataset:
+        """How a deep model was learned; see `Fitted.history`."""
+        return self.joint.history
+
+    @property
     def log_likelihood(self) -> float | None:
         """The sum of the log-likelihoods at the estimates; None for NUTS."""
         return self.joint.log_likelihood

@@ -8,7 +8,7 @@ import xarray as xr
 
 from ..data import Series, transform_from_spec
 from .fitted import Fitted
-from .labels import labelled, safe, stamps
+from .labels import data_groups, labelled, safe, stamps
 from .priors import in_words
 from .status import Status
 from .stored_index import decode_index, encode_index
@@ -48,6 +48,33 @@ def to_record(fitted: Fitted) -> xr.DataTree:
     attrs = {name: json.dumps(value, default=_as_plain) for name, value in _described(fitted, about).items()}
     tree[_GROUP] = xr.DataTree(labelled(arrays, {}, **attrs))
     return tree
+
+
+def series_record(fitted: Fitted) -> xr.DataTree:
+    """The data alone of a fit that shares everything else with another one.
+
+    Raises:
+        ValueError: If the frequency of the dates cannot be stored.
+    """
+    series = fitted.series
+    numbers, about = encode_index(series.index)
+    described = {"series": _series_described(series), "index": about, "num_observations": fitted.num_observations}
+    attrs = {name: json.dumps(value) for name, value in described.items()}
+    groups: dict[str, Any] = dict(data_groups(series, np.asarray(fitted.transform.inverse(series.observed))))
+    groups[_GROUP] = labelled(_series_arrays(series) | {"stamps": (("time",), numbers)}, {}, **attrs)
+    return xr.DataTree.from_dict(groups)
+
+
+def from_series_record(tree: xr.DataTree, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a `Fitted`, given those of the one that it shares all but its data with."""
+    state = tree[_GROUP].to_dataset()
+    read = {str(name): json.loads(text) for name, text in state.attrs.items()}
+    return {**fields, "series": _series(state, read), "num_observations": read["num_observations"]}
+
+
+def is_series_record(tree: xr.DataTree) -> bool:
+    """Whether a tree holds the data alone."""
+    return "plain" not in tree[_GROUP].attrs
 
 
 def from_record(tree: xr.DataTree) -> dict[str, Any]:
@@ -106,7 +133,7 @@ def _described(fitted: Fitted, index: dict[str, Any]) -> dict[str, Any]:
         "plain": {name: getattr(fitted, name) for name in _PLAIN},
         "status": [status.converged, status.message, status.details],
         "transform": fitted.transform.to_spec(),
-        "series": [series.names, series.input_names, series.univariate, series.is_regular, series.freq],
+        "series": _series_described(series),
         "index": index,
         "time_unit": np.datetime_data(time)[0] if time.kind == "M" else None,
         "draws": _names(fitted.draws),
@@ -119,6 +146,10 @@ def _described(fitted: Fitted, index: dict[str, Any]) -> dict[str, Any]:
         "supports": fitted.supports,
         "states": len(fitted.sampler_state or []),
     }
+
+
+def _series_described(series: Series) -> list[Any]:
+    return [series.names, series.input_names, series.univariate, series.is_regular, series.freq]
 
 
 def _learned(tree: xr.DataTree, state: xr.Dataset, read: dict[str, Any]) -> dict[str, Any]:

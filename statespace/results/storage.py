@@ -12,7 +12,8 @@ import xarray as xr
 from .fitted import Fitted
 from .panel import PanelFit
 from .program import ProgramFit, program_from_record, program_record
-from .records import from_record, to_record
+from .records import from_record, from_series_record, is_series_record, series_record, to_record
+from .training import GROUP
 
 _FORMAT = "statespace fit 1"
 
@@ -53,10 +54,19 @@ def _record(fitted: Fitted | PanelFit | ProgramFit) -> xr.DataTree:
 
 def _panel_record(members: dict[str, Fitted]) -> xr.DataTree:
     """One group for each member, numbered, since a name may hold what a path may not."""
-    parts = {f"member{i}": to_record(member) for i, member in enumerate(members.values())}
+    first = next(iter(members.values()))
+    parts = {
+        f"member{i}": series_record(member) if i and _shares_all(member, first) else to_record(member)
+        for i, member in enumerate(members.values())
+    }
     tree = xr.DataTree(children=parts)
     tree.attrs["members"] = json.dumps(list(members))
     return tree
+
+
+def _shares_all(member: Fitted, first: Fitted) -> bool:
+    """Whether two fits differ in their data alone, as those of a deep model do."""
+    return GROUP in first.extra_groups and member.extra_groups is first.extra_groups
 
 
 def read(
@@ -83,13 +93,17 @@ def read(
             return program_from_record(tree)
         if "members" in tree.attrs:
             names = json.loads(tree.attrs["members"])
-            parts = [from_record(tree.children[f"member{i}"]) for i in range(len(names))]
+            trees = [tree.children[f"member{i}"] for i in range(len(names))]
+            parts = [from_record(trees[0])]
+            parts += [from_series_record(t, parts[0]) if is_series_record(t) else from_record(t) for t in trees[1:]]
         else:
             names, parts = None, [from_record(tree)]
     except (KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{path} is incomplete or damaged and cannot be restored: {error}") from None
     kinds = ("specification", "filter_specification", "sampler_specification")
-    made = [build(*(fields.get(kind, "") for kind in kinds)) for fields in parts]
+    texts = [tuple(fields.get(kind, "") for kind in kinds) for fields in parts]
+    once = {text: build(*text) for text in dict.fromkeys(texts)}
+    made = [once[text] for text in texts]
     found = [
         Fitted(model=m, filter_method=f, sampler=s, **fields) for (m, f, s), fields in zip(made, parts, strict=True)
     ]

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from ..data import Series, Transform, as_series, as_transform, moment, on_the_clock
+from ..inference.amortised import ELBO, FIVO, IWAE, AmortisedFilter, AmortisedSVI
 from ..inference.ensemble import EnsembleKalman
 from ..inference.exact import EXACT, exact_method
 from ..inference.gaussian_filters import CubatureKalman, ExtendedKalman, GaussHermiteKalman, UnscentedKalman
@@ -18,6 +19,7 @@ from ..inference.posterior_linearisation import PosteriorLinearisation
 from ..inference.problem import Problem, make_problem
 from ..models import as_key, is_traced, parameters, unknown
 from ..models.base import AbstractStateSpace
+from ..models.specification import CLASSES
 from ..models.structural import AbstractComponent, AbstractObservation, Binding
 from ..results import AbstractFiltered, Fitted
 
@@ -27,6 +29,11 @@ METHODS: dict[str, type[AbstractMethod]] = {
     cls.__name__: cls for cls in (*EXACT, *LINEARISED, EnsembleKalman, *PARTICLES)
 }
 WRITTEN: dict[str, type] = {**METHODS, "Localisation": Localisation}  # with what options are made of, in files
+LEARNED: dict[str, type] = {  # with guides and what they are learned by
+    **WRITTEN,
+    **CLASSES,
+    **{cls.__name__: cls for cls in (AmortisedFilter, AmortisedSVI, ELBO, IWAE, FIVO)},
+}
 
 
 class Prepared(NamedTuple):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..inference.amortised import AmortisedSVI
 from ..inference.chains import AbstractSampler
 from ..inference.em import EM
 from ..inference.maximum_likelihood import MAP, MaximumLikelihood
@@ -18,11 +19,13 @@ from ..inference.problem import Problem
 from ..models import parameters
 from ..results import Fitted, PanelFit, Priors
 from .door import Prepared, as_key, check_method, prepare, problem_of, scale_of
+from .learning import learned
 from .maximising import maximised, optimised
 from .panel import is_panel, members, share
 from .sampling import drawn, sampled
 
-_METHODS = (MaximumLikelihood, EM, MAP, AbstractSampler)
+_METHODS = (MaximumLikelihood, EM, MAP, AbstractSampler, AmortisedSVI)
+_NEED_KEYS = (AbstractSampler, AmortisedSVI)
 _WITHOUT_PRIORS = (MaximumLikelihood, EM)
 _NAMES = "MaximumLikelihood(), EM(), MAP(), NUTS(), PMMH(), ParticleGibbs(), TemperedSMC() or SVI()"
 
@@ -30,7 +33,7 @@ _NAMES = "MaximumLikelihood(), EM(), MAP(), NUTS(), PMMH(), ParticleGibbs(), Tem
 def fit(
     model: Any,
     data: Any,
-    method: MaximumLikelihood | EM | MAP | AbstractSampler | None = None,
+    method: MaximumLikelihood | EM | MAP | AbstractSampler | AmortisedSVI | None = None,
     *,
     inputs: Any = None,
     times: Any = None,
@@ -38,6 +41,7 @@ def fit(
     fixed: Mapping[str, Any] | None = None,
     transform: Any = None,
     start: Any = None,
+    held_out: Any = None,
     key: Any = None,
     progress: bool = True,
 ) -> Any:
@@ -49,7 +53,8 @@ def fit(
         data: Series, (time,) or (time, series): pandas, xarray, NumPy or JAX. NaN is missing. Or a panel: a list of
             series of any lengths, or a dictionary of them by name, which share the parameters.
         method: `MaximumLikelihood()` (the default), `EM()` for discrete states, `MAP()`, or a sampler: `NUTS()`,
-            `PMMH()`, `ParticleGibbs()`, `TemperedSMC()`, or `SVI()`, which approximates the posterior.
+            `PMMH()`, `ParticleGibbs()`, `TemperedSMC()`, or `SVI()`, which approximates the posterior, or learns a
+            deep model together with a guide.
         inputs: Input columns, if the model reads any.
         times: Stamps of data that carry none.
         priors: Priors by parameter path, in place of the default ones (`default_priors`); MAP and samplers only.
@@ -57,6 +62,8 @@ def fit(
         transform: `"log"`, `"boxcox"` or a `Transform` of the data, which the model then describes; likelihoods
             include its Jacobian and forecasts come back on the original scale.
         start: Values by path, or an earlier fit, to start from (a warm start).
+        held_out: For `SVI(guide=Guide(...))`: sequences on which the bound is watched, as data are given, or the share
+            of the panel's that is held out. The weights with the best bound there are kept.
         key: PRNG key, or a whole number that makes one; needed by samplers, and by a filter that draws. An optimiser
             draws its further starts with it.
         progress: Whether to show a progress bar.
@@ -85,12 +92,17 @@ def fit(
         raise ValueError(
             "maximum likelihood uses no priors: leave priors= out, or use MAP() or a sampler such as NUTS()"
         )
-    if isinstance(method, AbstractSampler) and key is None:
+    if isinstance(method, _NEED_KEYS) and key is None:
         raise ValueError(f"{type(method).__name__} draws random numbers: pass key=jax.random.key(0) (any integer)")
     both = sorted(set(priors or {}) & set(fixed or {}))
     if both:
         raise ValueError(f"{', '.join(both)} is in priors= and in fixed=: a value that is held has no prior, drop one")
     key = None if key is None else as_key(key)
+    if isinstance(method, AmortisedSVI):
+        given = {"inputs": inputs, "times": times, "priors": priors, "fixed": fixed, "transform": transform}
+        return learned(model, data, method, held_out=held_out, key=key, progress=progress, start=start, **given)
+    if held_out is not None:
+        raise TypeError(f"held_out= is for SVI(guide=Guide(...)), which watches it: {type(method).__name__} does not")
     names, prepared = _prepared(model, data, inputs, times, transform)
     filter_method = _filter_of(method, prepared[0].model)
     if filter_method.random and filter_method.differentiable and key is None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..models.specification import rebuild
 from ..results import read
-from .door import WRITTEN
+from .door import LEARNED
 from .sampling import SAMPLERS
 
 
@@ -41,4 +41,4 @@ def load(path: str | os.PathLike, *, model: Any = None) -> Any:
 
 def _rebuilt(text: str) -> Any:
     """A filtering method or a sampler."""
-    return rebuild(json.loads(text), {**WRITTEN, **SAMPLERS}) if text else None
+    return rebuild(json.loads(text), {**LEARNED, **SAMPLERS}) if text else None

@@ -9,6 +9,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ..inference import analysis
+from ..inference.amortised import AmortisedSVI
 from ..inference.chains import AbstractSampler, Draws
 from ..inference.nuts import NUTS
 from ..inference.panel import joined
@@ -18,14 +19,15 @@ from ..inference.priors import merge_priors
 from ..inference.problem import Problem
 from ..inference.starts import first_values
 from ..inference.tempered import TemperedSMC
-from ..inference.variational import SVI
+from ..inference.variational import FamilySVI
 from ..results import Fitted, PanelFit, Status, in_words, pareto_k
 from .accounts import common, identified, reported, specification
 from .door import WRITTEN, Prepared, as_key, log_jacobian, problem_of, scale_of, values_of
 from .labelling import label_paths
+from .learning import go_on
 from .workers import over_draws
 
-SAMPLERS = {cls.__name__: cls for cls in (NUTS, PMMH, ParticleGibbs, TemperedSMC, SVI)}
+SAMPLERS = {cls.__name__: cls for cls in (NUTS, PMMH, ParticleGibbs, TemperedSMC, FamilySVI)}
 _REPLICATES = 32
 
 
@@ -162,16 +164,25 @@ def _pointwise(
 
 
 def resume(
-    fitted: Any, num_samples: int | None = None, *, priors: Any = None, key: Any = None, progress: bool = True
+    fitted: Any,
+    num_samples: int | None = None,
+    *,
+    priors: Any = None,
+    held_out: Any = None,
+    key: Any = None,
+    progress: bool = True,
 ) -> Any:
-    """Go on sampling where a fit ended, without a further warm-up: after an interruption, or for more draws.
+    """Go on sampling, or learning, where a fit ended: after an interruption, or for more draws or steps.
+
+    Chains go on without a further warm-up; a deep model's weights with the same steps as if nothing had stopped.
 
     Args:
-        fitted: A fit by NUTS or another sampler, or what `load` read of it; or a `PanelFit`.
-        num_samples: How many draws a chain to add: left out, what an interruption left undone, else as many as
-            the sampler was told to make.
+        fitted: A fit by NUTS or another sampler, or with a guide, or what `load` read of it; or a `PanelFit`.
+        num_samples: How many draws a chain (steps, with a guide) to add: left out, what an interruption left undone,
+            else as many as the method was told to make.
         priors: The priors that were given to `fit`, where the fit comes from a file (which holds them in words);
             default ones are found again.
+        held_out: The sequences that were held out in a fit with a guide, if there were some.
         key: PRNG key for what is computed from the draws; the chains go on with their own.
         progress: Whether to show a progress bar.
 
@@ -191,11 +202,13 @@ def resume(
     """
     members = dict(fitted) if isinstance(fitted, PanelFit) else {"": fitted}
     first = next(iter(members.values()))
+    if num_samples is not None and num_samples < 1:
+        raise ValueError(f"num_samples must be at least 1, got {num_samples}")
+    if isinstance(first, Fitted) and isinstance(first.sampler, AmortisedSVI):
+        return go_on(fitted, num_samples, priors, held_out, progress)
     if not isinstance(first, Fitted) or first.draws is None or first.sampler is None:
         what = f"one by {first.method_name}" if isinstance(first, Fitted) else type(first).__name__
         raise TypeError(f"resume takes a fit by sampling (NUTS, PMMH, ...), got {what}")
-    if num_samples is not None and num_samples < 1:
-        raise ValueError(f"num_samples must be at least 1, got {num_samples}")
     made = next(iter(first.draws.values())).shape[1]
     sampler = first.sampler.further(made, num_samples)
     prepared = [Prepared(m.model, m.series, m.transform) for m in members.values()]

@@ -3,5 +3,16 @@
 from .filter import AmortisedFilter
 from .moves import AmortisedMoves, Sequence
 from .objectives import ELBO, FIVO, IWAE, AbstractObjective, Bound
+from .svi import AmortisedSVI
 
-__all__ = ["ELBO", "FIVO", "IWAE", "AbstractObjective", "AmortisedFilter", "AmortisedMoves", "Bound", "Sequence"]
+__all__ = [
+    "ELBO",
+    "FIVO",
+    "IWAE",
+    "AbstractObjective",
+    "AmortisedFilter",
+    "AmortisedMoves",
+    "AmortisedSVI",
+    "Bound",
+    "Sequence",
+]

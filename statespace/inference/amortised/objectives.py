@@ -19,7 +19,7 @@ from jax.nn import logsumexp
 from jaxtyping import Array, Float
 
 from ...core.resample import RESAMPLERS
-from ...models.deep import DeepStateSpace, Guide
+from ...models.deep import AbstractGuide, DeepStateSpace
 from .. import feynman_kac
 from ..feynman_kac import Options
 from .moves import AmortisedMoves, Sequence
@@ -48,7 +48,7 @@ class AbstractObjective(eqx.Module):
     name: ClassVar[str]
 
     @abc.abstractmethod
-    def bound(self, model: DeepStateSpace, guide: Guide, sequence: Sequence, key: Any) -> Bound:
+    def bound(self, model: DeepStateSpace, guide: AbstractGuide, sequence: Sequence, key: Any) -> Bound:
         """The bound for one sequence."""
 
     def kl_weight(self, step: Any) -> Array:
@@ -57,7 +57,7 @@ class AbstractObjective(eqx.Module):
         return jnp.ones(())
 
     def loss(
-        self, model: DeepStateSpace, guide: Guide, batch: Sequence, keys: Any, kl_weight: Any
+        self, model: DeepStateSpace, guide: AbstractGuide, batch: Sequence, keys: Any, kl_weight: Any
     ) -> tuple[Float[Array, ""], Bound]:
         """Minus the sum over a batch, as it is climbed, and the bounds themselves.
 
@@ -121,7 +121,7 @@ class ELBO(AbstractObjective):
             return jnp.ones(())
         return jnp.clip(self.kl_start + (1 - self.kl_start) * step / self.kl_warmup, 0.0, 1.0)
 
-    def bound(self, model: DeepStateSpace, guide: Guide, sequence: Sequence, key: Any) -> Bound:
+    def bound(self, model: DeepStateSpace, guide: AbstractGuide, sequence: Sequence, key: Any) -> Bound:
         """The bound for one sequence."""
         paths = self._paths(model, guide, sequence, key)
         kl = self._divergence(paths)
@@ -129,7 +129,7 @@ class ELBO(AbstractObjective):
         return Bound(value, kl, jnp.asarray(float(self.num_particles)))
 
     def loss(
-        self, model: DeepStateSpace, guide: Guide, batch: Sequence, keys: Any, kl_weight: Any
+        self, model: DeepStateSpace, guide: AbstractGuide, batch: Sequence, keys: Any, kl_weight: Any
     ) -> tuple[Float[Array, ""], Bound]:
         """Minus the sum over a batch, with the divergence weighted and its free part left out, and the bounds."""
 
@@ -145,7 +145,7 @@ class ELBO(AbstractObjective):
         found = Bound(seen - jnp.sum(kl, axis=1), kl, jnp.full(len(seen), float(self.num_particles)))
         return kl_weight * jnp.sum(total) - jnp.sum(seen), found
 
-    def _paths(self, model: DeepStateSpace, guide: Guide, sequence: Sequence, key: Any) -> Paths:
+    def _paths(self, model: DeepStateSpace, guide: AbstractGuide, sequence: Sequence, key: Any) -> Paths:
         return draw_paths(model, guide, sequence, self.num_particles, key, sticking=self.gradient == "sticking")
 
     def _divergence(self, paths: Paths) -> Float[Array, " latent"]:
@@ -184,7 +184,7 @@ class IWAE(AbstractObjective):
         _check_particles(self.num_particles)
         _check_gradient(self.gradient, ("reparameterised", "sticking", "dreg"))
 
-    def bound(self, model: DeepStateSpace, guide: Guide, sequence: Sequence, key: Any) -> Bound:
+    def bound(self, model: DeepStateSpace, guide: AbstractGuide, sequence: Sequence, key: Any) -> Bound:
         """The bound for one sequence."""
         logs, kl = self._log_weights(model, guide, sequence, key, sticking=self.gradient == "sticking")
         weights = jax.nn.softmax(jax.lax.stop_gradient(logs))
@@ -192,7 +192,7 @@ class IWAE(AbstractObjective):
         return Bound(value, kl, 1.0 / jnp.sum(weights**2))
 
     def loss(
-        self, model: DeepStateSpace, guide: Guide, batch: Sequence, keys: Any, kl_weight: Any
+        self, model: DeepStateSpace, guide: AbstractGuide, batch: Sequence, keys: Any, kl_weight: Any
     ) -> tuple[Float[Array, ""], Bound]:
         """Minus the sum over a batch, and the bounds."""
         if self.gradient != "dreg":
@@ -208,7 +208,7 @@ class IWAE(AbstractObjective):
         return total - (guided - jax.lax.stop_gradient(guided)), found
 
     def _log_weights(
-        self, model: DeepStateSpace, guide: Guide, sequence: Sequence, key: Any, *, sticking: bool
+        self, model: DeepStateSpace, guide: AbstractGuide, sequence: Sequence, key: Any, *, sticking: bool
     ) -> tuple[Float[Array, " particle"], Float[Array, " latent"]]:
         paths = draw_paths(model, guide, sequence, self.num_particles, key, sticking=sticking)
         kl = jnp.mean(jnp.sum(paths.divergence, axis=0), axis=0)
@@ -250,7 +250,7 @@ class FIVO(AbstractObjective):
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold is a share of the particles between 0 and 1, got {self.threshold}")
 
-    def bound(self, model: DeepStateSpace, guide: Guide, sequence: Sequence, key: Any) -> Bound:
+    def bound(self, model: DeepStateSpace, guide: AbstractGuide, sequence: Sequence, key: Any) -> Bound:
         """The bound for one sequence."""
         kac = AmortisedMoves(model, guide, self.num_particles)
         options = Options(self.resampling, self.threshold)

@@ -1,6 +1,5 @@
 """Learning a deep model and its guide: steps along noisy gradients of a bound, over batches of sequences."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,13 +11,17 @@ import optax
 from jaxtyping import Array, Float
 
 from ...core.parameters import constrain, parameters, replace, require_known, unconstrain
-from ...models.deep import DeepStateSpace, Guide
+from ...models.deep import AbstractGuide, DeepStateSpace
+from ...models.weights import redrawn
 from .batches import Corpus, buckets, epoch
 from .moves import Sequence
-from .objectives import AbstractObjective, Bound
+from .objectives import Bound
+from .state import History, State, nothing
+from .svi import AmortisedSVI
 
 _REPORT = 20  # steps between looks at the device
 _LOST = 50  # gradients in a row that are not finite, after which there is no going on
+_HELD_OUT_SHAPES = 2  # lengths to which held-out sequences are padded
 
 
 class Trainee(eqx.Module):
@@ -30,68 +33,21 @@ class Trainee(eqx.Module):
     """
 
     model: DeepStateSpace
-    guide: Guide
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How a model is learned.
-
-    Attributes:
-        objective: The bound.
-        optimizer: An `optax` transformation.
-        num_steps: Number of steps.
-        batch_size: About how many sequences there are in a batch.
-        num_buckets: Largest number of lengths to which sequences are padded.
-        evaluate_every: Steps between evaluations of the held-out bound.
-        patience: Evaluations without a better bound after which learning ends; None: never.
-    """
-
-    objective: AbstractObjective
-    optimizer: optax.GradientTransformation
-    num_steps: int
-    batch_size: int
-    num_buckets: int
-    evaluate_every: int
-    patience: int | None
-
-
-class State(NamedTuple):
-    """Where learning stands: going on from it is the same as never having stopped.
-
-    Attributes:
-        step: Steps taken.
-        values: Unconstrained values of what is learned, by path.
-        optimizer: The optimiser's state.
-        best: The values with the best held-out bound; the last ones where nothing is held out.
-        best_bound: That bound, in nats a stamp; minus infinity before the first evaluation.
-        best_step: When it was reached.
-    """
-
-    step: int
-    values: dict[str, Array]
-    optimizer: Any
-    best: dict[str, Array]
-    best_bound: float
-    best_step: int
+    guide: AbstractGuide
 
 
 class Progress(NamedTuple):
-    """What learning leaves behind.
+    """What a stretch of learning leaves behind.
 
     Attributes:
         state: Where it stands.
-        bounds: The bound at each step, in nats a stamp.
-        divergences: KL of each latent state at each step, in nats a stamp, (step, latent).
-        held_out: Step and bound of each evaluation.
-        interrupted: Whether it was stopped from outside.
+        history: What it has seen.
+        ended: Why it ended: "finished", "interrupted", or "patience" where the held-out bound did not rise any more.
     """
 
     state: State
-    bounds: Float[np.ndarray, " step"]
-    divergences: Float[np.ndarray, "step latent"]
-    held_out: list[tuple[int, float]]
-    interrupted: bool
+    history: History
+    ended: str
 
 
 class Trainer:
@@ -114,32 +70,57 @@ class Trainer:
         corpus: Corpus,
         held_out: Corpus | None,
         priors: dict[str, Any],
-        options: Options,
+        options: AmortisedSVI,
         key: Any,
     ):
         require_known(trainee, "what is learned")
         known = parameters(trainee)
         self.trainee, self.corpus, self.held_out, self.options, self.key = trainee, corpus, held_out, options, key
-        self.priors = priors
+        self.priors, self.free = priors, free
         self.supports = {p: priors[p].support if p in priors else known[p].constraint for p in free}
-        self.start = unconstrain({p: jnp.asarray(known[p].value) for p in free}, self.supports)
         self.groups = buckets(corpus.lengths, options.batch_size, options.num_buckets)
         self.per_epoch = sum(group.count for group in self.groups)
         self.frames = int(corpus.lengths.sum()) / self.per_epoch  # of a batch, on average
-        self.optimizer = optax.apply_if_finite(options.optimizer, _LOST)
-        self.advance = jax.jit(self._advance)
-        self.bounds = jax.jit(self._bounds)
+        self.every = self.per_epoch if options.evaluate_every is None else options.evaluate_every
+        self.optimizer = optax.apply_if_finite(options.transformation(), _LOST)
+        several = options.num_seeds > 1
+        self.advance = jax.jit(jax.vmap(self._advance, in_axes=(0, 0, None, 0, None)) if several else self._advance)
+        self.bounds = jax.jit(jax.vmap(self._bounds, in_axes=(0, None, None)) if several else self._bounds)
+
+    @property
+    def nothing(self) -> History:
+        """The history before the first step."""
+        return nothing(self.options.num_seeds, self.trainee.model.dynamics.latent)
 
     def begin(self) -> State:
         """The state before the first step."""
-        return State(0, self.start, self.optimizer.init(self.start), self.start, -np.inf, 0)
+        seeds = self.options.num_seeds
+        made = [self._start(self.trainee)]
+        for key in jax.random.split(jax.random.fold_in(self.key, 2**31 - 2), seeds - 1):
+            made.append(self._start(redrawn(self.trainee, self.free, key)))
+        values = made[0] if seeds == 1 else jax.tree.map(lambda *leaves: jnp.stack(leaves), *made)
+        optimizer = self.optimizer.init(values) if seeds == 1 else jax.vmap(self.optimizer.init)(values)
+        return State(0, values, optimizer, values, np.full(seeds, -np.inf), np.zeros(seeds, int))
 
     def learned(self, values: dict[str, Array]) -> Trainee:
         """Model and guide at unconstrained values."""
         return replace(self.trainee, constrain(values, self.supports))
 
+    def best(self, state: State, history: History) -> tuple[Trainee, int]:
+        """The best seed's model and guide, and its number: by the held-out bound, else by that of the last epoch."""
+        scores = state.best_bound
+        if self.held_out is None and len(history.bound):
+            scores = history.bound[-self.per_epoch :].mean(axis=0)
+        seed = int(np.argmax(scores))
+        several = self.options.num_seeds > 1
+        return self.learned({path: v[seed] if several else v for path, v in state.best.items()}), seed
+
     def run(
-        self, state: State, num_steps: int, report: Callable[[int, int, str], None], save: Callable[[State], None]
+        self,
+        state: State,
+        num_steps: int,
+        report: Callable[[int, int, str], None],
+        save: Callable[[State, History], None],
     ) -> Progress:
         """So many more steps.
 
@@ -147,53 +128,47 @@ class Trainer:
             state: Where learning stands.
             num_steps: How many.
             report: Told of steps taken, of all, and how it goes.
-            save: Called with the state after each evaluation.
+            save: Called after each evaluation with the state, and what this stretch has seen.
         """
-        bounds, divergences, held, pending = [], [], [], []
-        end, interrupted, waited = state.step + num_steps, False, 0
+        seen = _Seen(self.nothing)
+        end, ended = state.step + num_steps, "finished"
         order = self._order(state.step)
         try:
             while state.step < end:
                 which, group = next(order)
-                batch = self.corpus.batch(which, group.length, group.size)
-                key = jax.random.fold_in(self.key, state.step)
-                values, optimizer, found = self.advance(
-                    state.values, state.optimizer, batch, key, jnp.asarray(state.step)
-                )
-                state = state._replace(step=state.step + 1, values=values, optimizer=optimizer)
-                pending.append(found)
-                if len(pending) == _REPORT or state.step == end:
-                    self._collect(pending, bounds, divergences)
-                    report(state.step, end, f"bound {np.mean(bounds[-_REPORT:]):.4f} a stamp")
+                state = self._stepped(state, self.corpus.batch(which, group.length, group.size), seen)
+                if state.step % _REPORT == 0 or state.step == end:
+                    report(state.step, end, seen.collected())
                 if state.step % self.per_epoch == 0:
                     order = self._order(state.step)
-                if state.step % self.options.evaluate_every == 0 or state.step == end:
-                    state = self._evaluated(state, held)
-                    save(state)
-                    waited = state.step - state.best_step
-                    if self.options.patience and waited >= self.options.patience * self.options.evaluate_every:
+                if state.step % self.every == 0 or state.step == end:
+                    state = self._evaluated(state, seen)
+                    seen.collected()
+                    save(state, seen.history())
+                    waited = state.step - int(state.best_step.max())
+                    if self.options.patience and waited >= self.options.patience * self.every:
+                        ended = "patience"
                         break
         except KeyboardInterrupt:
-            interrupted = True
-        self._collect(pending, bounds, divergences)
-        return Progress(state, np.array(bounds), np.array(divergences), held, interrupted)
+            ended = "interrupted"
+        seen.collected()
+        if self.held_out is None:
+            state = _taken(state)
+        return Progress(state, seen.history(), ended)
 
-    def bound(self, values: dict[str, Array], corpus: Corpus, key: Any) -> float:
+    def bound(self, values: dict[str, Array], corpus: Corpus, key: Any) -> Float[np.ndarray, " seed"]:
         """The bound for other sequences, in nats a stamp."""
-        groups = buckets(corpus.lengths, self.options.batch_size, self.options.num_buckets)
-        total = 0.0
+        groups = buckets(corpus.lengths, self.options.batch_size, _HELD_OUT_SHAPES)
+        total = np.zeros(self.options.num_seeds)
         for number, (which, group) in enumerate(epoch(groups, 0)):
             batch = corpus.batch(which, group.length, group.size)
-            found = self.bounds(values, batch, jax.random.fold_in(key, number))
-            total += float(jnp.sum(found[: len(which)]))
+            found = np.atleast_2d(self.bounds(values, batch, jax.random.fold_in(key, number)))
+            total += found[:, : len(which)].sum(axis=1)
         return total / int(corpus.lengths.sum())
 
-    def _bounds(self, values: dict[str, Array], batch: Sequence, key: Any) -> Float[Array, " sequence"]:
-        """The bound for each sequence of a batch."""
-        trainee = self.learned(values)
-        keys = jax.random.split(key, batch.y.shape[0])
-        bound = self.options.objective.bound
-        return jax.vmap(lambda one, k: bound(trainee.model, trainee.guide, one, k).value)(batch, keys)
+    def _start(self, trainee: Trainee) -> dict[str, Array]:
+        known = parameters(trainee)
+        return unconstrain({path: jnp.asarray(known[path].value) for path in self.free}, self.supports)
 
     def _order(self, step: int) -> Any:
         """What is left of the epoch in which a step lies."""
@@ -203,6 +178,14 @@ class Trainer:
         for _ in range(position):
             next(batches)
         return batches
+
+    def _stepped(self, state: State, batch: Sequence, seen: "_Seen") -> State:
+        """The state after one step."""
+        key, seeds = jax.random.fold_in(self.key, state.step), self.options.num_seeds
+        keys = key if seeds == 1 else jax.random.split(key, seeds)
+        values, optimizer, met = self.advance(state.values, state.optimizer, batch, keys, jnp.asarray(state.step))
+        seen.pending.append(met)
+        return state._replace(step=state.step + 1, values=values, optimizer=optimizer)
 
     def _loss(self, values: dict[str, Array], batch: Sequence, key: Any, step: Any) -> tuple[Array, Bound]:
         """Minus the objective for a batch and its share of the log prior, in nats a stamp."""
@@ -222,25 +205,66 @@ class Trainer:
         met = jnp.sum(found.value) / stamps, jnp.sum(found.divergence, axis=0) / stamps, optimizer.notfinite_count
         return optax.apply_updates(values, moves), optimizer, met
 
-    def _evaluated(self, state: State, held: list[tuple[int, float]]) -> State:
+    def _bounds(self, values: dict[str, Array], batch: Sequence, key: Any) -> Float[Array, " sequence"]:
+        """The bound for each sequence of a batch."""
+        trainee = self.learned(values)
+        keys = jax.random.split(key, batch.y.shape[0])
+        bound = self.options.objective.bound
+        return jax.vmap(lambda one, k: bound(trainee.model, trainee.guide, one, k).value)(batch, keys)
+
+    def _evaluated(self, state: State, seen: "_Seen") -> State:
         """The state with the best values so far."""
         if self.held_out is None:
-            return state._replace(best=state.values, best_step=state.step)
+            return _taken(state)
         found = self.bound(state.values, self.held_out, jax.random.fold_in(self.key, 2**31 - 1))
-        held.append((state.step, found))
-        if not found > state.best_bound:
+        seen.held_out.append(found)
+        seen.evaluated_at.append(state.step)
+        better = found > state.best_bound
+        if not better.any():
             return state
-        return state._replace(best=state.values, best_bound=found, best_step=state.step)
+        return state._replace(
+            best={path: _chosen(better, v, state.best[path]) for path, v in state.values.items()},
+            best_bound=np.where(better, found, state.best_bound),
+            best_step=np.where(better, state.step, state.best_step),
+        )
 
-    def _collect(self, pending: list, bounds: list, divergences: list) -> None:
-        """Fetch what the device has found, and look whether it makes sense."""
-        for bound, kl, lost in jax.device_get(pending):
-            bounds.append(float(bound))
-            divergences.append(np.asarray(kl))
-            if int(lost) >= _LOST:
-                pending.clear()
+
+def _taken(state: State) -> State:
+    """The state whose best values are the last ones."""
+    return state._replace(best=state.values, best_step=np.full_like(state.best_step, state.step))
+
+
+def _chosen(better: np.ndarray, new: Array, old: Array) -> Array:
+    """New values of the seeds that are better."""
+    if len(better) == 1:
+        return new
+    return jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+
+class _Seen:
+    """What a stretch of learning has seen so far; numbers are fetched from the device now and then."""
+
+    def __init__(self, empty: History):
+        self.pending: list[Any] = []
+        self.bound, self.divergence, self.held_out, self.evaluated_at = [], [], [], []
+        self.empty = empty
+
+    def collected(self) -> str:
+        """Fetch what the device has found, look whether it makes sense, and say how it goes."""
+        for bound, kl, lost in jax.device_get(self.pending):
+            self.bound.append(np.atleast_1d(bound))
+            self.divergence.append(np.atleast_2d(kl))
+            if np.min(lost) >= _LOST:
+                self.pending.clear()
                 raise FloatingPointError(
                     f"the gradient was not finite at {_LOST} steps in a row: take a smaller learning rate, or look for "
                     "values in the data that the model cannot make"
                 )
-        pending.clear()
+        self.pending.clear()
+        held = f", held out {self.held_out[-1].max():.4f}" if self.held_out else ""
+        return f"bound {np.max(np.mean(self.bound[-_REPORT:], axis=0)):.4f} a stamp{held}" if self.bound else ""
+
+    def history(self) -> History:
+        """All of it."""
+        found = (self.bound, self.divergence, self.held_out, self.evaluated_at)
+        return History(*(np.array(x) if x else none for x, none in zip(found, self.empty, strict=True)))

@@ -10,8 +10,10 @@ from inference.amortised import linear
 import statespace as ss
 from statespace.core.parameters import parameters
 from statespace.inference.amortised import ELBO, FIVO, IWAE
+from statespace.inference.amortised import state as states
 from statespace.inference.amortised.batches import Corpus, buckets, epoch
-from statespace.inference.amortised.training import Options, Trainee, Trainer
+from statespace.inference.amortised.svi import AmortisedSVI
+from statespace.inference.amortised.training import Trainee, Trainer
 
 LENGTHS = np.array([5, 6, 6, 50, 52, 7, 20, 21, 5, 49])
 
@@ -50,12 +52,12 @@ def corpus(count=12, length=8, seed=0, gaps=False):
 
 
 def trainer(objective, data, held_out=None, steps=40, rate=1e-2, **options):
-    trainee = Trainee(linear.model(), linear.GUIDES["DKS"]())
+    guide = linear.GUIDES["DKS"]()
+    trainee = Trainee(linear.model(), guide)
     free = tuple(path for path in parameters(trainee) if path.startswith("guide"))
-    given = {"batch_size": 4, "num_buckets": 2, "evaluate_every": 10, "patience": None} | options
-    return Trainer(
-        trainee, free, data, held_out, {}, Options(objective, optax.adam(rate), steps, **given), jax.random.key(0)
-    )
+    given = {"batch_size": 4, "num_buckets": 2, "evaluate_every": 10, "optimizer": optax.adam(rate)} | options
+    method = AmortisedSVI(guide, objective, num_steps=steps, **given)
+    return Trainer(trainee, free, data, held_out, {}, method, jax.random.key(0))
 
 
 def quiet(*_):
@@ -70,7 +72,7 @@ def test_going_on_is_the_same_as_never_having_stopped():
     second = parts.run(first.state, 9, quiet, quiet)
     for path, value in once.state.values.items():
         np.testing.assert_array_equal(value, second.state.values[path])
-    np.testing.assert_array_equal(once.bounds, np.concatenate([first.bounds, second.bounds]))
+    np.testing.assert_array_equal(once.history.bound, first.history.joined(second.history).bound)
 
 
 @pytest.mark.parametrize("objective", [ELBO(), IWAE(4, gradient="dreg"), FIVO(4)], ids=lambda o: o.name)
@@ -78,7 +80,7 @@ def test_the_bound_rises_towards_the_likelihood(objective):
     data = corpus(gaps=objective.name == "FIVO")
     found = trainer(objective, data)
     progress = found.run(found.begin(), 40, quiet, quiet)
-    assert progress.bounds[-10:].mean() > progress.bounds[:5].mean() + 0.1
+    assert progress.history.bound[-10:].mean() > progress.history.bound[:5].mean() + 0.1
     seen = [np.where(m, y, np.nan) for y, m in zip(data.y, data.mask, strict=True)]
     exact = sum(ss.log_likelihood(linear.exact(), y) for y in seen) / data.lengths.sum()
     bound = found.bound(progress.state.values, data, jax.random.key(3))
@@ -89,11 +91,47 @@ def test_the_best_state_is_kept_and_learning_stops():
     data = corpus()
     found = trainer(ELBO(), data, corpus(4, seed=1), rate=10.0, patience=2, evaluate_every=5)
     saved = []
-    progress = found.run(found.begin(), 200, quiet, saved.append)
+    progress = found.run(found.begin(), 200, quiet, lambda state, seen: saved.append(state))
+    assert progress.ended == "patience"
     assert progress.state.step < 200
     assert progress.state.step - progress.state.best_step == 10
-    assert progress.state.best_bound == max(bound for _, bound in progress.held_out)
-    assert len(saved) == len(progress.held_out)
+    assert progress.state.best_bound == progress.history.held_out.max()
+    assert len(saved) == len(progress.history.held_out)
+
+
+def test_seeds_side_by_side_are_the_same_as_one_by_one():
+    """The first one starts from the weights given, and each sees the same batches with noise of its own."""
+    data = corpus()
+    several = trainer(ELBO(), data, corpus(4, seed=1), num_seeds=2)
+    progress = several.run(several.begin(), 20, quiet, quiet)
+    assert progress.history.bound.shape == (20, 2)
+    assert progress.state.best_bound.shape == (2,)
+    starts = several.begin().values
+    assert any(np.any(np.asarray(v[0]) != np.asarray(v[1])) for v in starts.values())
+    alone = trainer(ELBO(), data, corpus(4, seed=1))
+    for path, value in alone.begin().values.items():
+        np.testing.assert_array_equal(value, starts[path][0])
+    best, seed = several.best(progress.state, progress.history)
+    assert seed == int(np.argmax(progress.history.held_out.max(axis=0)))
+    kept = parameters(best)
+    for path, value in progress.state.best.items():
+        np.testing.assert_array_equal(kept[path].value, value[seed])
+
+
+def test_a_checkpoint_holds_everything_and_knows_its_run(tmp_path):
+    found = trainer(ELBO(), corpus(), corpus(4, seed=1))
+    path = tmp_path / "state.npz"
+    progress = found.run(found.begin(), 12, quiet, quiet)
+    states.write(path, progress.state, progress.history, "mark")
+    state, history = states.read(path, found.begin(), "mark")
+    for one, other in zip(jax.tree.leaves(state), jax.tree.leaves(progress.state), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(history.held_out, progress.history.held_out)
+    with pytest.raises(ValueError, match="of a run with another model"):
+        states.read(path, found.begin(), "another")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match="cannot be read"):
+        states.read(path, found.begin(), "mark")
 
 
 def test_gradients_that_are_not_finite_stop_learning():

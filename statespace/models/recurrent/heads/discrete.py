@@ -99,6 +99,11 @@ class BernoulliHead(AbstractHead):
         """Bernoulli laws."""
         return dist.BernoulliLogits(self.signals(output)[0])
 
+    def typical_bias(self, mean: np.ndarray) -> np.ndarray:
+        """The log odds of the means, each kept off 0 and 1."""
+        share = np.clip(mean, 1e-3, 1 - 1e-3)
+        return np.log(share / (1 - share))
+
     def outside(self, y: np.ndarray) -> tuple[np.ndarray, str]:
         """Whatever is neither 0 nor 1."""
         return np.isfinite(y) & (y != 0) & (y != 1), "0 or 1"

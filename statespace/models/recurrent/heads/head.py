@@ -71,6 +71,11 @@ class AbstractHead(eqx.Module):
         """Number of signals."""
         return self.num_series * self.signals_per_series
 
+    def typical_bias(self, mean: np.ndarray) -> np.ndarray:
+        """The bias, (signals,), at which the law is that of data with given means, where nothing else is known."""
+        del mean
+        return np.zeros(self.rows)  # level and unit say it all
+
     def signals(self, output: Float[Array, " outputs"]) -> Float[Array, "kinds series"]:
         """The signals, one row of a kind for all series."""
         flat = matmul(self.weights, output) + self.bias

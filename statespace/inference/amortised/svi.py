@@ -1,0 +1,99 @@
+"""Options of learning a deep model together with a guide."""
+
+import os
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import equinox as eqx
+import optax
+
+from ...models.deep import AbstractGuide, DeepStateSpace
+from ..method import AbstractMethod
+from .filter import AmortisedFilter
+from .objectives import ELBO, AbstractObjective
+
+
+class AmortisedSVI(eqx.Module):
+    """Learn a deep model and an amortised guide by stochastic gradients of a bound over batches of sequences.
+
+        maximise  sum over sequences of bound(model, guide, y) + log prior      over the weights of both
+
+    The guide is an answer, too: filters, smoothers and forecasts of the fit propose by it. The weights are point
+    estimates; those that are given priors, posterior modes.
+
+    Args:
+        guide: The guide.
+        objective: `ELBO()`, `IWAE()` or `FIVO()`.
+        num_steps: Steps, of one batch each.
+        batch_size: About how many sequences there are in a batch; fewer where there are fewer.
+        learning_rate: Step size of Adam, or an `optax` schedule of it.
+        clip: Largest global norm of a gradient.
+        optimizer: An `optax` transformation in place of Adam behind the clipping. A fit that has one, or a schedule,
+            cannot be gone on with from a file (but from a checkpoint).
+        num_buckets: Largest number of lengths to which sequences are padded: each is compiled.
+        num_seeds: Fits from so many draws of the first weights, side by side; the one with the best bound stays.
+        evaluate_every: Steps between evaluations of the held-out bound, after which the state is written to the
+            checkpoint; once an epoch when left out.
+        patience: Evaluations without a better held-out bound after which learning ends; never when left out.
+        checkpoint: Path of a file (.npz) that holds the state of learning: `fit` called again goes on from it.
+
+    Raises:
+        TypeError: If the guide or the objective is something else.
+        ValueError: If a number is out of its range.
+
+    Example:
+        >>> from statespace.models.deep import Guide, Prior
+        >>> AmortisedSVI(Guide(None, Prior()), num_steps=10).objective.name
+        'ELBO'
+
+    Reference: Krishnan, Shalit and Sontag (2017), "Structured inference networks for nonlinear state space models".
+    """
+
+    guide: AbstractGuide
+    objective: AbstractObjective = ELBO()
+    num_steps: int = eqx.field(static=True, default=2000)
+    batch_size: int = eqx.field(static=True, default=20)
+    learning_rate: float | Callable[[Any], Any] = eqx.field(static=True, default=1e-3)
+    clip: float = eqx.field(static=True, default=10.0)
+    optimizer: Any = eqx.field(static=True, default=None)
+    num_buckets: int = eqx.field(static=True, default=3)
+    num_seeds: int = eqx.field(static=True, default=1)
+    evaluate_every: int | None = eqx.field(static=True, default=None)
+    patience: int | None = eqx.field(static=True, default=None)
+    checkpoint: str | os.PathLike | None = eqx.field(static=True, default=None)
+
+    name: ClassVar[str] = "amortised_svi"
+
+    def __check_init__(self):
+        if not isinstance(self.guide, AbstractGuide):
+            raise TypeError(f"guide= takes a Guide, got {type(self.guide).__name__}")
+        if not isinstance(self.objective, AbstractObjective):
+            raise TypeError(f"objective= takes ELBO(), IWAE() or FIVO(), got {self.objective!r}")
+        counts = {name: getattr(self, name) for name in ("num_steps", "batch_size", "num_buckets", "num_seeds")}
+        counts |= {name: 1 if getattr(self, name) is None else getattr(self, name) for name in _OPTIONAL}
+        for name, count in counts.items():
+            if not isinstance(count, int) or count < 1:
+                raise ValueError(f"{name} is {count!r}, expected a whole number of at least 1")
+        rate = self.learning_rate
+        if not callable(rate) and not rate > 0:
+            raise ValueError(f"learning_rate is {rate!r}, expected a number above 0 or a schedule")
+        if not self.clip > 0:
+            raise ValueError(f"clip is {self.clip!r}, expected a norm above 0")
+
+    @property
+    def filter(self) -> AbstractMethod:
+        """What the fit filters and forecasts with: particles that the guide proposes."""
+        return AmortisedFilter(guide=self.guide)
+
+    def lacks(self, model: Any) -> str:
+        """A deep model."""
+        return "" if isinstance(model, DeepStateSpace) else "is not a DeepStateSpace, which a Guide is made for"
+
+    def transformation(self) -> optax.GradientTransformation:
+        """The optimiser."""
+        if self.optimizer is not None:
+            return self.optimizer
+        return optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(self.learning_rate))
+
+
+_OPTIONAL = ("evaluate_every", "patience")

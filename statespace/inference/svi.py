@@ -1,0 +1,34 @@
+"""SVI: for a family of laws of the parameters, or for a guide of the latent states."""
+
+from typing import Any
+
+from ..models.deep import AbstractGuide
+from .amortised.svi import AmortisedSVI
+from .variational import FamilySVI
+
+
+def SVI(guide: str | AbstractGuide = "normal", **options: Any) -> FamilySVI | AmortisedSVI:
+    """Stochastic variational inference, of the parameters or of the latent states.
+
+    By the name of a family it approximates the posterior of the parameters of any model with a smooth likelihood
+    (`FamilySVI`); with a `Guide` it learns a deep model together with that guide of its latent states
+    (`AmortisedSVI`).
+
+    Args:
+        guide: "normal", "multivariate_normal", "low_rank" or "flow"; or a `Guide`.
+        options: Those of `FamilySVI` (num_steps, num_samples, num_chains, num_particles, learning_rate, optimizer,
+            filter), or of `AmortisedSVI` (objective, num_steps, batch_size, learning_rate, clip, optimizer,
+            num_buckets, num_seeds, evaluate_every, patience, checkpoint).
+
+    Returns:
+        A method for `fit`.
+
+    Raises:
+        TypeError: If an option is not one of them.
+        ValueError: If an option is out of its range.
+
+    Example:
+        >>> SVI(guide="low_rank", num_steps=5000).num_chains
+        2
+    """
+    return AmortisedSVI(guide, **options) if isinstance(guide, AbstractGuide) else FamilySVI(guide, **options)
