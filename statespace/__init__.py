@@ -34,6 +34,7 @@ from .convert import (
 from .core.constraints import stationary
 from .core.parameters import param
 from .core.step import Step
+from .inference.amortised import ELBO, FIVO, IWAE, AmortisedFilter
 from .inference.discrete import ForwardBackward
 from .inference.distribution import StateSpaceDistribution
 from .inference.em import EM
@@ -53,6 +54,7 @@ from .inference.teacher_forcing import TeacherForcing
 from .inference.tempered import TemperedSMC
 from .late import load as __getattr__  # noqa: F401
 from .late import names as __dir__  # noqa: F401
+from .models import deep
 from .models.base import (
     AbstractGaussianDynamics,
     AbstractLinearDynamics,
@@ -64,6 +66,18 @@ from .models.base import (
     EmissionMatrices,
     SignalMatrices,
     TransitionMatrices,
+)
+from .models.deep import (
+    MLP,
+    DeepStateSpace,
+    Encoder,
+    Guide,
+    deep_markov_model,
+    kvae,
+    srnn,
+    storn,
+    svae,
+    vrnn,
 )
 from .models.discrete import AbstractDiscreteDynamics, HiddenMarkov
 from .models.initial import InitialLaw
@@ -151,6 +165,7 @@ if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first use
         DivergenceWarning,
         EnsembleFiltered,
         EnsembleSmoothed,
+        Evaluation,
         Filtered,
         Fitted,
         Forecast,
@@ -163,7 +178,9 @@ if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first use
     from .verbs import (
         append,
         backtest,
+        collapse_report,
         default_priors,
+        evaluate,
         filter,
         fit,
         forecast,
@@ -187,11 +204,15 @@ __all__ = [
     "ARMA",
     "CTRNN",
     "DPLR",
+    "ELBO",
     "EM",
+    "FIVO",
     "GRU",
+    "IWAE",
     "LRU",
     "LSTM",
     "MAP",
+    "MLP",
     "NUTS",
     "PMMH",
     "S4",
@@ -214,6 +235,7 @@ __all__ = [
     "AbstractSignalEmission",
     "AbstractSignalObservation",
     "AbstractStateSpace",
+    "AmortisedFilter",
     "Antisymmetric",
     "AutoRegressive",
     "Autocovariances",
@@ -239,6 +261,7 @@ __all__ = [
     "Cycle",
     "CycleCoupling",
     "DeepReservoir",
+    "DeepStateSpace",
     "DegeneracyWarning",
     "DenseCoupling",
     "DiscreteFiltered",
@@ -248,9 +271,11 @@ __all__ = [
     "EchoState",
     "Elman",
     "EmissionMatrices",
+    "Encoder",
     "EnsembleFiltered",
     "EnsembleKalman",
     "EnsembleSmoothed",
+    "Evaluation",
     "ExtendedKalman",
     "Filtered",
     "Fitted",
@@ -261,6 +286,7 @@ __all__ = [
     "GaussHermiteKalman",
     "GaussianHead",
     "Gompertz",
+    "Guide",
     "GuidedFilter",
     "Hankel",
     "HiddenMarkov",
@@ -332,13 +358,18 @@ __all__ = [
     "ZerosPoles",
     "append",
     "backtest",
+    "collapse_report",
     "convert",
     "datasets",
+    "deep",
+    "deep_markov_model",
     "default_priors",
     "diagnostics",
+    "evaluate",
     "filter",
     "fit",
     "forecast",
+    "kvae",
     "leave_future_out",
     "load",
     "log_likelihood",
@@ -352,6 +383,10 @@ __all__ = [
     "sample_states",
     "simulate",
     "smooth",
+    "srnn",
     "stationary",
+    "storn",
+    "svae",
     "viterbi",
+    "vrnn",
 ]

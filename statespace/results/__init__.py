@@ -3,6 +3,7 @@
 from .bridge import pareto_k
 from .discrete import DiscreteFiltered, DiscreteSmoothed, labelled_numbers
 from .ensemble import EnsembleFiltered, EnsembleSmoothed
+from .evaluation import Evaluation
 from .filtered import AbstractFiltered, Filtered
 from .fitted import Fitted
 from .forecast import DivergenceWarning, Forecast, PathForecast
@@ -24,6 +25,7 @@ __all__ = [
     "DivergenceWarning",
     "EnsembleFiltered",
     "EnsembleSmoothed",
+    "Evaluation",
     "Filtered",
     "Fitted",
     "Forecast",

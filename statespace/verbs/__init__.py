@@ -1,5 +1,6 @@
 """The verbs: functions that take models and data and give labelled results."""
 
+from .bounding import collapse_report, evaluate
 from .decoding import viterbi
 from .evaluating import backtest, leave_future_out
 from .filtering import append, filter, sample_states, smooth
@@ -14,7 +15,9 @@ from .sampling import resume
 __all__ = [
     "append",
     "backtest",
+    "collapse_report",
     "default_priors",
+    "evaluate",
     "filter",
     "fit",
     "forecast",

@@ -1,7 +1,6 @@
 """Fits of deep models with a guide."""
 
 import os
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -9,10 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..data import Series
 from ..inference.amortised import AmortisedFilter, AmortisedSVI
 from ..inference.amortised import state as states
-from ..inference.amortised.batches import Corpus
 from ..inference.amortised.training import Progress, Trainee, Trainer
 from ..inference.priors import merge_priors
 from ..inference.starts import start_values
@@ -20,8 +17,8 @@ from ..models import parameters, redrawn, unknown, with_fields, with_values
 from ..results import Fitted, PanelFit, Status
 from ..results.training import GROUP, training_group
 from .accounts import specification
-from .door import LEARNED, Prepared, as_model, bind, prepare, scale_of
-from .panel import is_panel, members, one_clock, share
+from .corpus import corpus_of, pooled, sequences
+from .door import LEARNED, Prepared, as_model, scale_of
 
 _NO_KL = 0.01  # nats a stamp below which the latent states carry nothing
 
@@ -68,7 +65,7 @@ def go_on(fitted: Any, num_steps: int | None, priors: Any, held_out: Any, progre
         raise ValueError(f"the fit had priors on {', '.join(missing)}: pass them as priors= to go on with it")
     method = with_fields(first.sampler, guide=first.filter_method.guide)
     prepared = [Prepared(m.model, m.series, m.transform) for m in parts.values()]
-    other = [] if held_out is None else _sequences(first, held_out, None, None, None)[1]
+    other = [] if held_out is None else sequences(first, held_out, None, None, None)[1]
     key = jax.random.wrap_key_data(jnp.asarray(details["key"], jnp.uint32))
     trainer = _trainer(prepared, other, Trainee(first.model, method.guide), details["learned"], law, method, key)
     state = states.from_arrays(trainer.begin(), first.sampler_state or [])
@@ -94,17 +91,17 @@ def _task(
     start: Any,
 ) -> _Task:
     """What `fit` was asked for."""
-    names, prepared = _sequences(model, data, inputs, times, transform)
+    names, prepared = sequences(model, data, inputs, times, transform)
     other: list[Prepared] = []
     if isinstance(held_out, float):
         names, prepared, other = _split(names, prepared, held_out, key)
     elif held_out is not None:
-        other = _sequences(model, held_out, None, None, transform, prepared)[1]
+        other = sequences(model, held_out, None, None, transform, prepared)[1]
     bound: Any = prepared[0].model
     scale = np.mean([scale_of(p.model, p.series) for p in prepared], axis=0)
     laws = merge_priors(bound, scale, priors) if priors else {}
     held = {path if path.startswith("guide.") else f"model.{path}": v for path, v in (fixed or {}).items()}
-    mean = _pooled([p.series for p in prepared]).level()
+    mean = pooled([p.series for p in prepared]).level()
     trainee = _starting(Trainee(bound, method.guide), start, held, mean, scale, key)
     learned = [path for path in parameters(trainee) if path not in held]
     given = {path: laws[path] for path in priors or {}}
@@ -121,33 +118,7 @@ def _trainer(
     key: Any,
 ) -> Trainer:
     laws = {f"model.{path}": law for path, law in priors.items()}
-    return Trainer(trainee, tuple(learned), _corpus(prepared), _corpus(other) if other else None, laws, method, key)
-
-
-def _sequences(
-    model: Any, data: Any, inputs: Any, times: Any, transform: Any, like: list[Prepared] | None = None
-) -> tuple[list[str] | None, list[Prepared]]:
-    """The sequences with the model bound to all of them, or to earlier ones; names of a panel's."""
-    several = is_panel(data)
-    parts = members(data) if several else {"": data}
-    if several:
-        one_clock(data, times)
-    names = list(parts)
-    shared = zip(share(inputs, names, "inputs"), share(times, names, "times"), strict=True)
-    found: list[Prepared] = []
-    for part, (own, stamps) in zip(parts.values(), shared, strict=True):
-        change = (like or found)[0].transform if like or found else transform
-        found.append(prepare(model, part, inputs=own, times=stamps, transform=change))
-    whole = _pooled([p.series for p in like or found])
-    bound = bind(as_model(model), found[0].series, whole)
-    return names if several else None, [part._replace(model=bound) for part in found]
-
-
-def _pooled(parts: list[Series]) -> Series:
-    """All rows of all sequences: whose level and scale the model is bound to."""
-    values, mask = (np.concatenate([getattr(part, name) for part in parts]) for name in ("values", "mask"))
-    inputs = [part.inputs for part in parts if part.inputs is not None]
-    return replace(parts[0], values=values, mask=mask, inputs=np.concatenate(inputs) if inputs else None)
+    return Trainer(trainee, tuple(learned), corpus_of(prepared), corpus_of(other) if other else None, laws, method, key)
 
 
 def _split(
@@ -195,15 +166,6 @@ def _starting(trainee: Trainee, start: Any, held: dict[str, Any], mean: Any, sca
     drawn = with_values(drawn, values)
     left = tuple(unknown(drawn.model))
     return Trainee(with_values(drawn.model, start_values(drawn.model, left, scale)), drawn.guide)
-
-
-def _corpus(prepared: list[Prepared]) -> Corpus:
-    """The sequences as arrays."""
-    series, model = [part.series for part in prepared], prepared[0].model
-    spacing = [np.nan_to_num(part.dt, nan=1.0) for part in series]
-    inputs = [part.inputs for part in series if part.inputs is not None]
-    y, mask = [part.values for part in series], [np.asarray(part.mask) for part in series]
-    return Corpus(y, mask, inputs or None, None if series[0].is_regular else spacing, model.reads_previous)
 
 
 def _mark(trainer: Trainer) -> str:
