@@ -5,7 +5,7 @@ from typing import Any
 import equinox as eqx
 
 from ...core.belief import Particles
-from ...models.deep import DeepStateSpace, Guide
+from ...models.deep import AbstractGuide, DeepStateSpace
 from ..method import Observed, Plan
 from ..particle import AbstractParticleFilter
 from ..reports import ParticleArrays
@@ -32,7 +32,7 @@ class AmortisedFilter(AbstractParticleFilter):
         ValueError: If an option is out of its range.
 
     Example:
-        >>> from statespace.models.deep import Prior
+        >>> from statespace.models.deep import Guide, Prior
         >>> AmortisedFilter(guide=Guide(None, Prior()), num_particles=100).num_particles
         100
 
@@ -40,10 +40,10 @@ class AmortisedFilter(AbstractParticleFilter):
     """
 
     smoother: str = eqx.field(static=True, default="genealogy")
-    guide: Guide | None = None
+    guide: AbstractGuide | None = None
 
     def __check_init__(self):
-        if not isinstance(self.guide, Guide):
+        if not isinstance(self.guide, AbstractGuide):
             raise TypeError(f"guide= takes a Guide, got {type(self.guide).__name__}")
 
     def lacks(self, model: Any) -> str:

@@ -6,14 +6,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
-from numpyro.distributions import Normal, kl_divergence
 
 from ...core.belief import Taught
 from ...core.draws import sample_each
 from ...core.missing import masked_log_prob
 from ...core.step import Step
-from ...models.deep import DeepStateSpace, Guide
-from ...models.deep.networks import parts
+from ...models.deep import AbstractGuide, DeepStateSpace
+from ...models.deep.laws import Law, divergence_each, either, log_density_each, moved
 from ..moves import state_of, with_previous
 
 
@@ -24,7 +23,7 @@ class Frame(NamedTuple):
         step: The stamp, with the observation before it where the model reads that.
         y: The observation; anything finite where missing.
         mask: Which are present; None where nothing is missing at any stamp.
-        messages: What the guide's encoder says of the stamp.
+        messages: What the guide knows of the stamp.
         inside: False beyond the end of the sequence; None where nothing lies there.
     """
 
@@ -50,7 +49,7 @@ class Sequence(eqx.Module):
     steps: Step
     inside: Bool[Array, "*batch time"] | None = None
 
-    def frames(self, model: DeepStateSpace, guide: Guide) -> Frame:
+    def frames(self, model: DeepStateSpace, guide: AbstractGuide) -> Frame:
         """All stamps of one sequence, with the messages of a guide."""
         messages = guide.messages(model, self.y, self.mask, self.steps, self.inside)
         return Frame(self.steps, self.y, self.mask, messages, self.inside)
@@ -61,17 +60,17 @@ class Proposed(NamedTuple):
 
     Attributes:
         x: The new state.
-        prior: The model's laws of the new latent states.
-        guide: The guide's laws of them.
+        prior: The model's law of the new latent states.
+        guide: The guide's law of them.
     """
 
     x: Float[Array, " state"]
-    prior: Normal
-    guide: Normal
+    prior: Law
+    guide: Law
 
 
 def proposed(
-    model: DeepStateSpace, guide: Guide, parent: Any, frame: Frame, noise: Float[Array, " latent"]
+    model: DeepStateSpace, guide: AbstractGuide, parent: Any, frame: Frame, noise: Float[Array, " latent"]
 ) -> Proposed:
     """A particle moved by the guide, with given standard normal noise.
 
@@ -84,21 +83,39 @@ def proposed(
     """
     x = None if parent is None else state_of(parent)
     h, prior = model.ahead(x, with_previous(frame.step, parent))
-    _, z = (None, model.dynamics.start()[1]) if x is None else model.split(x)
-    law = guide.propose(frame.messages, h, z, prior)
-    mean, sd = parts(law)
-    return Proposed(jnp.concatenate([h, mean + sd * noise]), prior, law)
+    law = guided(model, guide, x, h, prior, frame)
+    return Proposed(jnp.concatenate([h, moved(law, noise)]), prior, law)
+
+
+def guided(
+    model: DeepStateSpace, guide: AbstractGuide, x: Any, h: Float[Array, " path"], prior: Law, frame: Frame
+) -> Law:
+    """The law of the latent states that a guide proposes.
+
+    Args:
+        model: The model.
+        guide: The guide.
+        x: The state at the stamp before; None at the first stamp.
+        h: The path at the stamp.
+        prior: The model's law.
+        frame: The stamp.
+    """
+    z = model.dynamics.start()[1] if x is None else model.split(x)[1]
+    law = guide.propose(model, frame.messages, h, z, prior)
+    if not guide.skips or frame.mask is None:
+        return law
+    return either(jnp.any(frame.mask), law, prior)
 
 
 def log_ratio(model: DeepStateSpace, move: Proposed) -> Float[Array, " latent"]:
-    """Log p(z) - log q(z) of each latent state."""
+    """Log p(z) - log q(z) of each latent state, in joint laws given those before it."""
     z = model.split(move.x)[1]
-    return move.prior.log_prob(z) - move.guide.log_prob(z)
+    return log_density_each(move.prior, z) - log_density_each(move.guide, z)
 
 
 def divergence(move: Proposed) -> Float[Array, " latent"]:
-    """KL(q || p) of each latent state: what minus the log ratio is on average."""
-    return kl_divergence(move.guide, move.prior)
+    """KL(q || p) in a term for each latent state: their sum is what minus the log ratio is on average."""
+    return divergence_each(move.guide, move.prior)
 
 
 def seen_density(model: DeepStateSpace, x: Float[Array, " state"], frame: Frame) -> Float[Array, ""]:
@@ -128,7 +145,7 @@ class AmortisedMoves(eqx.Module):
     """
 
     model: DeepStateSpace
-    guide: Guide
+    guide: AbstractGuide
     num_particles: int = eqx.field(static=True)
 
     def look_ahead(self, x: Any, slot: Frame) -> None:

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ...models.deep import DeepStateSpace, Guide
-from .moves import Frame, Sequence, divergence, log_ratio, proposed, seen_density, with_seen
+from ...models.deep import AbstractGuide, DeepStateSpace
+from ..moves import state_of
+from .moves import Frame, Sequence, divergence, guided, log_ratio, proposed, seen_density, with_seen
 
 
 class Paths(NamedTuple):
@@ -28,7 +29,7 @@ class Paths(NamedTuple):
 
 def draw_paths(
     model: DeepStateSpace,
-    guide: Guide,
+    guide: AbstractGuide,
     sequence: Sequence,
     num_particles: int,
     key: Any,
@@ -79,12 +80,11 @@ def draw_paths(
     return Paths(x, seen, ratio, kl)
 
 
-def _ratio(model: DeepStateSpace, still: Guide | None, found: Any, parent: Any, frame: Frame) -> Array:
+def _ratio(model: DeepStateSpace, still: AbstractGuide | None, found: Any, parent: Any, frame: Frame) -> Array:
     """Log p - log q of a move, with the guide's parameters held in q if a guide that is still is given."""
     if still is None:
         return log_ratio(model, found)
-    x = None if parent is None else getattr(parent, "x", parent)
-    z = model.dynamics.start()[1] if x is None else model.split(x)[1]
-    messages = jax.lax.stop_gradient(frame.messages)
-    law = still.propose(messages, model.split(found.x)[0], z, found.prior)
+    x = None if parent is None else state_of(parent)
+    frame = frame._replace(messages=jax.lax.stop_gradient(frame.messages))
+    law = guided(model, still, x, model.split(found.x)[0], found.prior, frame)
     return log_ratio(model, found._replace(guide=law))

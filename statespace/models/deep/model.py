@@ -7,7 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
-from numpyro.distributions import Distribution, Normal
+from numpyro.distributions import Distribution
 
 from ...core.normal import FactorNormal
 from ...core.parameters import with_fields
@@ -15,7 +15,8 @@ from ...core.step import Step
 from ..base import AbstractGaussianDynamics, AbstractMomentEmission
 from ..recurrent.heads import AbstractHead
 from .dynamics import AbstractLatentDynamics
-from .networks import MLP, parts
+from .laws import Law, parts, triangle
+from .networks import MLP
 
 
 class DeepStateSpace(AbstractGaussianDynamics, AbstractMomentEmission):
@@ -145,8 +146,8 @@ class DeepStateSpace(AbstractGaussianDynamics, AbstractMomentEmission):
         """Path and latent states of a state."""
         return x[..., : self.dynamics.path], x[..., self.dynamics.path :]
 
-    def ahead(self, x: Float[Array, " state"] | None, step: Step) -> tuple[Array, Normal]:
-        """The path at a step, and the laws of the latent states there.
+    def ahead(self, x: Float[Array, " state"] | None, step: Step) -> tuple[Array, Law]:
+        """The path at a step, and the law of the latent states there.
 
         Args:
             x: The state at the stamp before; None at the first stamp.
@@ -170,7 +171,7 @@ class DeepStateSpace(AbstractGaussianDynamics, AbstractMomentEmission):
         return self._moved(x, step).loc
 
     def noise_factor(self, x: Float[Array, " state"], step: Step) -> Float[Array, "state noise"]:
-        """Zero for the path, standard deviations for the latent states."""
+        """Zero for the path, the factor of the law of the latent states."""
         return self._moved(x, step).factor
 
     def emission(self, x: Float[Array, " state"], step: Step) -> Distribution:
@@ -187,7 +188,6 @@ class DeepStateSpace(AbstractGaussianDynamics, AbstractMomentEmission):
 
     def _moved(self, x: Array | None, step: Step) -> FactorNormal:
         h, law = self.ahead(x, step)
-        mean, sd = parts(law)
-        spread = jnp.diag(sd)
+        spread = triangle(law)
         still = jnp.zeros((self.dynamics.path, len(spread)), spread.dtype)
-        return FactorNormal(jnp.concatenate([h, mean]), jnp.concatenate([still, spread]))
+        return FactorNormal(jnp.concatenate([h, parts(law)[0]]), jnp.concatenate([still, spread]))

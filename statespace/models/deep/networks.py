@@ -117,11 +117,6 @@ class NormalNetwork(eqx.Module):
         return Normal(self.mean(o), positive(self.spread(o)))
 
 
-def parts(law: Any) -> tuple[Float[Array, "*batch size"], Float[Array, "*batch size"]]:
-    """Mean and standard deviation of normal laws."""
-    return law.loc, law.scale
-
-
 def positive(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Standard deviations from any numbers, at least 0.0001."""
     return jax.nn.softplus(x) + SMALLEST

@@ -13,7 +13,8 @@ from numpyro.distributions import Normal
 from ...core.keys import as_key
 from ..layers.affine import Affine
 from ..weights import check_counts
-from .networks import NormalNetwork, parts, positive
+from .laws import Law, moved, normal, parts, times
+from .networks import NormalNetwork, positive
 
 Messages = Sequence[Float[Array, " message"]]
 
@@ -22,9 +23,7 @@ class AbstractProposal(eqx.Module):
     """A law of the latent state given messages, the path and the latent state before: q(z[t] | ...)."""
 
     @abc.abstractmethod
-    def __call__(
-        self, messages: Messages, h: Float[Array, " path"], z: Float[Array, " latent"], prior: Normal
-    ) -> Normal:
+    def __call__(self, messages: Messages, h: Float[Array, " path"], z: Float[Array, " latent"], prior: Law) -> Law:
         """The proposed laws.
 
         Args:
@@ -63,9 +62,7 @@ class Combiner(AbstractProposal):
         self.previous = Affine(latent, width, key=keys[0])
         self.mean, self.spread = Affine(width, latent, key=keys[1]), Affine(width, latent, key=keys[2])
 
-    def __call__(
-        self, messages: Messages, h: Float[Array, " path"], z: Float[Array, " latent"], prior: Normal
-    ) -> Normal:
+    def __call__(self, messages: Messages, h: Float[Array, " path"], z: Float[Array, " latent"], prior: Law) -> Normal:
         """The proposed laws."""
         combined = (jnp.tanh(self.previous(z)) + sum(messages)) / (1 + len(messages))
         return Normal(self.mean(combined), positive(self.spread(combined)))
@@ -126,7 +123,7 @@ class Direct(AbstractProposal):
     path: bool = eqx.field(static=True, default=True)
     previous: bool = eqx.field(static=True, default=True)
 
-    def __call__(self, messages: Messages, h: Float[Array, " path"], z: Float[Array, " latent"], prior: Any) -> Normal:
+    def __call__(self, messages: Messages, h: Float[Array, " path"], z: Float[Array, " latent"], prior: Any) -> Law:
         """The proposed laws."""
         return self.network(jnp.concatenate([*messages, *self._known(h, z)]))
 
@@ -142,13 +139,10 @@ class Residual(Direct):
     Reference: Fraccaro et al. (2016), section 3.3.
     """
 
-    def __call__(
-        self, messages: Messages, h: Float[Array, " path"], z: Float[Array, " latent"], prior: Normal
-    ) -> Normal:
+    def __call__(self, messages: Messages, h: Float[Array, " path"], z: Float[Array, " latent"], prior: Law) -> Law:
         """The proposed laws."""
-        found = super().__call__(messages, h, z, prior)
-        (centre, _), (move, sd) = parts(prior), parts(found)
-        return Normal(centre + move, sd)
+        change, sd = parts(super().__call__(messages, h, z, prior))
+        return Normal(parts(prior)[0] + change, sd)
 
 
 class Product(Direct):
@@ -157,34 +151,33 @@ class Product(Direct):
     Reference: Dowling, Zhao and Park (2024), "eXponential FAmily Dynamical Systems (XFADS)".
     """
 
-    def __call__(
-        self, messages: Messages, h: Float[Array, " path"], z: Float[Array, " latent"], prior: Normal
-    ) -> Normal:
+    def __call__(self, messages: Messages, h: Float[Array, " path"], z: Float[Array, " latent"], prior: Law) -> Law:
         """The proposed laws."""
-        return product([prior, super().__call__(messages, h, z, prior)])
+        found = super().__call__(messages, h, z, prior)
+        if isinstance(prior, Normal) and isinstance(found, Normal):
+            return product([prior, found])
+        mean, sd = parts(found)
+        return times(prior, sd**-2.0, mean * sd**-2.0)
 
 
-class Noise(Direct):
+class TransitionNoise(Direct):
     """A network's law of the transition's noise.
 
-        z[t] = prior mean + prior sd w[t],      w[t] ~ N(m, s^2) by the network
+        z[t] = prior mean + prior factor w[t],      w[t] ~ N(m, s^2) by the network
 
     Reference: Karl et al. (2017), "Deep variational Bayes filters", ICLR, section 3.2.
     """
 
-    def __call__(
-        self, messages: Messages, h: Float[Array, " path"], z: Float[Array, " latent"], prior: Normal
-    ) -> Normal:
+    def __call__(self, messages: Messages, h: Float[Array, " path"], z: Float[Array, " latent"], prior: Law) -> Law:
         """The proposed laws."""
-        found = super().__call__(messages, h, z, prior)
-        (centre, unit), (move, sd) = parts(prior), parts(found)
-        return Normal(centre + unit * move, unit * sd)
+        mean, sd = parts(super().__call__(messages, h, z, prior))
+        return normal(moved(prior, mean), parts(prior)[1] * sd)
 
 
 class Prior(AbstractProposal):
     """The model's own transition: with it a particle filter is the bootstrap filter."""
 
-    def __call__(self, messages: Any, h: Any, z: Any, prior: Normal) -> Normal:
+    def __call__(self, messages: Any, h: Any, z: Any, prior: Law) -> Law:
         """The prior."""
         return prior
 
