@@ -53,6 +53,49 @@ def masked_log_prob(
     return jnp.where(partial, jnp.nan, _log_prob(law, y, whole))
 
 
+def draw_missing(
+    law: Distribution, y: Float[Array, " series"], mask: Bool[Array, " series"], key: Any
+) -> Float[Array, " series"]:
+    """The row with a draw in the place of what is missing, given what is present.
+
+        y_missing ~ p(y_missing | y_present)
+
+    A draw y* of the whole row of a normal law becomes one given the present elements by
+    y* + C_mp C_pp^-1 (y_present - y*_present).
+
+    Args:
+        law: Law of the row, as in `masked_log_prob`.
+        y: The row; what stands in missing places does not matter, NaN included.
+        mask: Which elements are present.
+        key: PRNG key.
+
+    Returns:
+        The row; NaN where a joint law other than a normal one has lost some of its elements but not all.
+
+    Raises:
+        ValueError: If the law is not of as many series.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, numpyro.distributions as dist
+        >>> row, present = jnp.array([3.0, jnp.nan]), jnp.array([True, False])
+        >>> bool(jnp.isfinite(draw_missing(dist.Normal(jnp.zeros(2), 1.0), row, present, jax.random.key(0))[1]))
+        True
+
+    Reference: Journel and Huijbregts (1978), "Mining Geostatistics", section VII.A.1 (conditioning by kriging).
+    """
+    law = by_series(law, y.shape[0])
+    drawn = jnp.reshape(law.sample(key), y.shape).astype(y.dtype)
+    if law.event_shape and isinstance(law, MultivariateNormal | FactorNormal):
+        cov: Any = law.covariance_matrix
+        both = mask[:, None] & mask[None]
+        inner = jnp.where(both, cov, jnp.eye(len(mask), dtype=cov.dtype))
+        residual = jnp.where(mask, jnp.where(mask, y, 0.0) - drawn, 0.0)
+        drawn = drawn + jnp.where(mask, cov, 0.0) @ jnp.linalg.solve(inner, residual)
+    elif law.event_shape:
+        drawn = jnp.where(jnp.any(mask) & ~jnp.all(mask), jnp.nan, drawn)
+    return jnp.where(mask, y, drawn)
+
+
 def by_series(law: Distribution, series: int) -> Distribution:
     """The same law with batch shape (series,) where its elements are independent, else with event shape (series,).
 

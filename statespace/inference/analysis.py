@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ..core.missing import draw_missing
 from ..core.parameters import replace
 from ..core.scan import part
 from ..core.step import Step
@@ -153,6 +154,31 @@ def replicated_arrays(problem: Problem, draws: dict[str, Array], keys: Array) ->
         path = problem.method.sample_paths(model, problem.observed, problem.plan, 1, first)[0]
         keys_ = jax.random.split(second, path.shape[0])
         return jax.vmap(lambda x, s, k: prediction.observe(model, x, s, k))(path, problem.steps, keys_)
+
+    return jax.lax.map(one, (draws, keys))
+
+
+@eqx.filter_jit
+def imputed_arrays(problem: Problem, draws: dict[str, Array], keys: Array, num_paths: int) -> Array:
+    """For each draw of the parameters, paths of the states given the data, and draws of what is missing beside them.
+
+    Returns:
+        The rows, (draw, path, time, series).
+    """
+    observed = problem.observed
+
+    def one(xs):
+        values, key = xs
+        first, second = jax.random.split(key)
+        model = problem.at(values)
+        paths = problem.method.sample_paths(model, observed, problem.plan, num_paths, first)
+
+        def row(x, step, y, mask, k):
+            return draw_missing(model.emission(x, step), y, mask, k)
+
+        keys_ = jax.random.split(second, paths.shape[:2])
+        along = jax.vmap(row, in_axes=(0, 0, 0, 0, 0))
+        return jax.vmap(lambda path, ks: along(path, problem.steps, observed.y, observed.mask, ks))(paths, keys_)
 
     return jax.lax.map(one, (draws, keys))
 

@@ -8,7 +8,7 @@ from .fitting import default_priors, fit
 from .forecasting import forecast, simulate
 from .likelihood import log_likelihood
 from .loading import load
-from .predictive import posterior_predictive, prior_predictive
+from .predictive import impute, posterior_predictive, prior_predictive
 from .program import observe, sample_program
 from .sampling import resume
 
@@ -21,6 +21,7 @@ __all__ = [
     "filter",
     "fit",
     "forecast",
+    "impute",
     "leave_future_out",
     "load",
     "log_likelihood",

@@ -1,4 +1,4 @@
-"""prior_predictive and posterior_predictive: data that the model would make."""
+"""prior_predictive, posterior_predictive and impute: data that the model would make."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,11 +8,15 @@ import numpy as np
 import xarray as xr
 
 from ..inference import analysis
+from ..inference.method import AbstractMethod
 from ..inference.priors import merge_priors
 from ..results import Fitted, labelled_values
 from .door import METHODS, as_key, chosen_draws, held_values, known_problem, prepare, problem_of, scale_of
+from .filtering import prepared_for
 from .panel import for_each_member
 from .workers import over_draws
+
+_UNLESS_TOLD = 200
 
 
 @for_each_member
@@ -105,6 +109,75 @@ def posterior_predictive(fitted: Fitted, *, num_samples: int | None = None, key:
         found = np.reshape(found, (*shape, *np.shape(found)[1:]))
     else:
         problem = known_problem(fitted.model, fitted.series, fitted.filter_method)
-        keys = jax.random.split(run, 200 if num_samples is None else num_samples)
+        keys = jax.random.split(run, _UNLESS_TOLD if num_samples is None else num_samples)
         found = np.asarray(analysis.replicated_arrays(problem, {}, keys))
     return labelled_values(np.asarray(fitted.transform.inverse(found)), fitted.series)
+
+
+@for_each_member
+def impute(
+    model: Any,
+    data: Any = None,
+    method: AbstractMethod | None = None,
+    *,
+    inputs: Any = None,
+    times: Any = None,
+    num_samples: int | None = None,
+    key: Any,
+) -> xr.DataArray:
+    """The data with draws in the place of what is missing, given everything that is there.
+
+        y_missing ~ p(y_missing | y_present)
+
+    Each series is drawn jointly over stamps: around a path of the states given all data, an element given those of its
+    stamp which are present.
+
+    Args:
+        model: Model with known parameters, or a fit; with posterior draws each series has its own draw.
+        data: Series, NaN is missing; the fit's own when left out.
+        method: Filtering method; the exact one, or the fit's, when left out.
+        inputs: Input columns, if the model reads any.
+        times: Stamps of data that carry none.
+        num_samples: Number of series; one for each posterior draw (200 without posterior draws) when left out.
+        key: PRNG key.
+
+    Returns:
+        A DataArray on the original scale, (draw, time, series), or (chain, draw, time, series); what was observed is
+        the same in all draws.
+
+    Raises:
+        ValueError: If a parameter is unknown, or the law of an observation does not say how a part of a row depends on
+            the rest (a joint law that is not normal).
+
+    Example:
+        >>> import statespace as ss
+        >>> y = ss.datasets.nile()
+        >>> y.iloc[20:40] = float("nan")
+        >>> ss.impute(ss.LocalLevel(38.0) + ss.Noise(123.0), y, num_samples=3, key=0).shape
+        (3, 100, 1)
+
+    Reference: Durbin and Koopman (2012), sections 4.10 and 4.9.
+    """
+    if num_samples is not None and num_samples < 1:
+        raise ValueError(f"num_samples must be at least 1, got {num_samples}")
+    prepared, method = prepared_for(model, data, method, inputs, times, "impute")
+    method.check_paths(prepared.model)
+    choose, run = jax.random.split(as_key(key))
+    if isinstance(model, Fitted) and model.draws:
+        draws, shape = chosen_draws(model, num_samples, choose)
+        problem = problem_of(prepared.model, prepared.series, fixed=held_values(model), method=method)
+        found = over_draws(
+            lambda part, k: analysis.imputed_arrays(problem, part, k, 1)[:, 0], draws, run, False, "draws"
+        )
+        found = np.reshape(found, (*shape, *np.shape(found)[1:]))
+    else:
+        problem = known_problem(prepared.model, prepared.series, method)
+        count = _UNLESS_TOLD if num_samples is None else num_samples
+        found = np.asarray(analysis.imputed_arrays(problem, {}, jax.random.split(run, 1), count))[0]
+    if not np.isfinite(found).all():
+        raise ValueError(
+            f"the emission of {type(prepared.model).__name__} does not say how the missing elements of a row depend on "
+            "those that are present: draw paths by sample_states and complete the rows by your own law"
+        )
+    original = np.where(prepared.series.mask, prepared.series.observed, found)
+    return labelled_values(np.asarray(prepared.transform.inverse(original)), prepared.series)
