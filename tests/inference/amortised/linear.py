@@ -17,7 +17,7 @@ from statespace.models.deep import (
     Guide,
     LinearTransition,
     MeanField,
-    Noise,
+    TransitionNoise,
     NormalNetwork,
     Prior,
     Product,
@@ -72,6 +72,6 @@ GUIDES = {
     "direct": lambda: Guide(encoder("none"), Direct(network(8 + LATENT), path=False)),
     "residual": lambda: Guide(encoder("backward"), Residual(network(WIDTH + LATENT), path=False)),
     "product": lambda: Guide(encoder("forward"), Product(network(WIDTH + LATENT), path=False)),
-    "noise": lambda: Guide(encoder("backward"), Noise(network(WIDTH + LATENT, spread=1.3), path=False)),
+    "noise": lambda: Guide(encoder("backward"), TransitionNoise(network(WIDTH + LATENT, spread=1.3), path=False)),
     "prior": lambda: Guide(None, Prior()),
 }
