@@ -77,11 +77,11 @@ def proposed(
     Args:
         model: The model.
         guide: The guide.
-        parent: The particle at the stamp before; None at the first stamp.
+        parent: The particle at the stamp before; the model's start at the first stamp.
         frame: The stamp.
         noise: The noise.
     """
-    x = None if parent is None else state_of(parent)
+    x = state_of(parent)
     h, prior = model.ahead(x, with_previous(frame.step, parent))
     law = guided(model, guide, x, h, prior, frame)
     return Proposed(jnp.concatenate([h, moved(law, noise)]), prior, law)
@@ -95,13 +95,12 @@ def guided(
     Args:
         model: The model.
         guide: The guide.
-        x: The state at the stamp before; None at the first stamp.
+        x: The state at the stamp before; the model's start at the first stamp.
         h: The path at the stamp.
         prior: The model's law.
         frame: The stamp.
     """
-    z = model.dynamics.start()[1] if x is None else model.split(x)[1]
-    law = guide.propose(model, frame.messages, h, z, prior)
+    law = guide.propose(model, frame.messages, h, model.split(x)[1], prior)
     if not guide.skips or frame.mask is None:
         return law
     return either(jnp.any(frame.mask), law, prior)
@@ -135,6 +134,14 @@ def with_seen(model: DeepStateSpace, x: Float[Array, "particle state"], frame: F
     return Taught(x, jax.lax.stop_gradient(seen))
 
 
+def begun(model: DeepStateSpace, frame: Frame, num_particles: int) -> Any:
+    """So many particles before the first stamp, with what they carry beside the state; `frame` is any of the frames."""
+    x = jnp.broadcast_to(model.start, (num_particles, len(model.state_names)))
+    if not model.reads_previous or frame.mask is None:
+        return x
+    return Taught(x, jnp.zeros((num_particles, model.num_series), frame.y.dtype))
+
+
 class AmortisedMoves(eqx.Module):
     """Particles that move by a guide: the functions of `FeynmanKac`.
 
@@ -156,19 +163,18 @@ class AmortisedMoves(eqx.Module):
         """Draws from the guide, with the observation's log density and the ratio of prior and guide."""
         noise_key, fill_key = jax.random.split(key)
         noise = jax.random.normal(noise_key, (self.num_particles, self.model.dynamics.latent), slot.y.dtype)
+        parents = self._parents(parents, slot)
 
         def one(parent: Any, e: Array) -> tuple[Array, Array]:
             move = proposed(self.model, self.guide, parent, slot, e)
             return move.x, jnp.sum(log_ratio(self.model, move)) + seen_density(self.model, move.x, slot)
 
-        x, log_g = jax.vmap(one, in_axes=(None if parents is None else 0, 0))(parents, noise)
+        x, log_g = jax.vmap(one)(parents, noise)
         new = with_seen(self.model, x, slot, fill_key)
         inside = slot.inside
         if inside is None:
             return new, log_g
-        if parents is not None:
-            new = jax.tree.map(lambda a, b: jnp.where(inside, a, b), new, parents)
-        return new, jnp.where(inside, log_g, 0.0)
+        return jax.tree.map(lambda a, b: jnp.where(inside, a, b), new, parents), jnp.where(inside, log_g, 0.0)
 
     def weigh(self, x: Any, parents: Any, slot: Frame) -> Array:
         """The log weights of given moves."""
@@ -179,4 +185,7 @@ class AmortisedMoves(eqx.Module):
             move = move._replace(x=jnp.concatenate([self.model.split(move.x)[0], self.model.split(state_of(new))[1]]))
             return jnp.sum(log_ratio(self.model, move)) + seen_density(self.model, move.x, slot)
 
-        return jax.vmap(one, in_axes=(0, None if parents is None else 0))(x, parents)
+        return jax.vmap(one)(x, self._parents(parents, slot))
+
+    def _parents(self, parents: Any, slot: Frame) -> Any:
+        return begun(self.model, slot, self.num_particles) if parents is None else parents

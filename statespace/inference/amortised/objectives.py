@@ -18,11 +18,12 @@ import jax.numpy as jnp
 from jax.nn import logsumexp
 from jaxtyping import Array, Float
 
+from ...core.belief import Particles
 from ...core.resample import RESAMPLERS
 from ...models.deep import AbstractGuide, DeepStateSpace
 from .. import feynman_kac
 from ..feynman_kac import Options
-from .moves import AmortisedMoves, Sequence
+from .moves import AmortisedMoves, Sequence, begun
 from .paths import Paths, draw_paths
 
 
@@ -258,7 +259,10 @@ class FIVO(AbstractObjective):
         def summary(moved: Any, slot: Any) -> Any:
             return moved.term, 1.0 / jnp.sum(jax.lax.stop_gradient(moved.cloud.weights) ** 2)
 
-        _, (terms, ess) = feynman_kac.run(kac, sequence.frames(model, guide), key, options, summary)
+        frames = sequence.frames(model, guide)
+        even = jnp.full(self.num_particles, -jnp.log(self.num_particles), frames.y.dtype)
+        cloud = Particles(begun(model, frames, self.num_particles), even)
+        _, (terms, ess) = feynman_kac.run(kac, frames, key, options, summary, cloud)
         inside = jnp.ones(len(ess)) if sequence.inside is None else sequence.inside.astype(ess.dtype)
         none = jnp.full(model.dynamics.latent, jnp.nan)  # a filter's paths are no draws from the guide
         return Bound(jnp.sum(terms), none, jnp.sum(ess * inside) / jnp.maximum(jnp.sum(inside), 1.0))

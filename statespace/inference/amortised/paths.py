@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from ...models.deep import AbstractGuide, DeepStateSpace
 from ..moves import state_of
-from .moves import Frame, Sequence, divergence, guided, log_ratio, proposed, seen_density, with_seen
+from .moves import Frame, Sequence, begun, divergence, guided, log_ratio, proposed, seen_density, with_seen
 
 
 class Paths(NamedTuple):
@@ -64,15 +64,12 @@ def draw_paths(
             found = proposed(model, guide, parent, frame, e)
             return found.x, _ratio(model, still, found, parent, frame), divergence(found)
 
-        x, ratio, kl = jax.vmap(one, in_axes=(None if parents is None else 0, 0))(parents, noise)
+        x, ratio, kl = jax.vmap(one)(parents, noise)
         new = with_seen(model, x, frame, fill_key)
         return new, (x, ratio, kl)
 
-    first = jax.tree.map(lambda leaf: leaf[0], frames)
-    start, head = move(None, first, keys[0])
-    rest = jax.tree.map(lambda leaf: leaf[1:], frames)
-    _, tail = jax.lax.scan(lambda x, slot: move(x, *slot), start, (rest, keys[1:]))
-    x, ratio, kl = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), head, tail)
+    start = begun(model, frames, num_particles)
+    _, (x, ratio, kl) = jax.lax.scan(lambda x, slot: move(x, *slot), start, (frames, keys))
     seen = jax.vmap(lambda xs, frame: jax.vmap(lambda one: seen_density(model, one, frame))(xs))(x, frames)
     if sequence.inside is not None:
         seen = jnp.where(sequence.inside[:, None], seen, 0.0)
@@ -84,7 +81,6 @@ def _ratio(model: DeepStateSpace, still: AbstractGuide | None, found: Any, paren
     """Log p - log q of a move, with the guide's parameters held in q if a guide that is still is given."""
     if still is None:
         return log_ratio(model, found)
-    x = None if parent is None else state_of(parent)
     frame = frame._replace(messages=jax.lax.stop_gradient(frame.messages))
-    law = guided(model, still, x, model.split(found.x)[0], found.prior, frame)
+    law = guided(model, still, state_of(parent), model.split(found.x)[0], found.prior, frame)
     return log_ratio(model, found._replace(guide=law))

@@ -93,7 +93,8 @@ class AmortisedSVI(eqx.Module):
         """The optimiser."""
         if self.optimizer is not None:
             return self.optimizer
-        return optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(self.learning_rate))
+        both = optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(self.learning_rate))
+        return optax.flatten(both)  # one vector: compiled in less time, and faster
 
 
 _OPTIONAL = ("evaluate_every", "patience")

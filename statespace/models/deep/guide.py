@@ -137,7 +137,7 @@ def encoded(
         inputs = inputs if model.input_unit is None else inputs / model.input_unit
     path = path_of(model, steps, present) if encoder.path else None
     shown = frames(y, present, jax.vmap(model.head.feature), inputs, path, encoder.masks)
-    dt = None if steps.spacing is None else steps.spacing.at[0].set(1.0)  # nothing came before the first stamp
+    dt = None if steps.spacing is None else jnp.where(steps.index > 0, steps.spacing, 1.0)  # nothing came before
     return encoder(shown, inside=inside, dt=dt)
 
 
@@ -147,7 +147,7 @@ def fed_along(model: DeepStateSpace, steps: Step, present: Any = None) -> Float[
 
     def one(slot: Any) -> Array:
         step, seen = slot
-        fed = jnp.where(step.index == 0, model.fed(step, started=False), model.fed(step))
+        fed = model.fed(step)
         if seen is None or not model.feedback:
             return fed
         kept = jnp.repeat(seen, model.head.features // model.num_series)

@@ -126,17 +126,14 @@ class DeepStateSpace(AbstractGaussianDynamics, AbstractMomentEmission):
         del inputs
         return self.head.outside(y)
 
-    def fed(self, step: Step, *, started: bool = True) -> Float[Array, " fed"]:
-        """What the dynamics are fed at a step; before the first there is no observation, for which zeros stand.
-
-        Args:
-            step: The step, with the observation before it.
-            started: Whether there is one.
-        """
+    def fed(self, step: Step) -> Float[Array, " fed"]:
+        """What the dynamics are fed at a step: zeros where no observation came before, at the first stamp of all."""
         parts = []
         if self.feedback:
-            seen = self.head.feature(jnp.asarray(step.previous)) if started else jnp.zeros(self.head.features)
-            parts.append(seen)
+            started = step.index > 0
+            before = jnp.zeros(self.num_series) if step.previous is None else jnp.asarray(step.previous)
+            seen = self.head.feature(jnp.where(started, before, 0.0))
+            parts.append(jnp.where(started, seen, 0.0))
         if self.columns:
             u = jnp.asarray(step.inputs)
             parts.append(u if self.input_unit is None else u / self.input_unit)
@@ -146,21 +143,28 @@ class DeepStateSpace(AbstractGaussianDynamics, AbstractMomentEmission):
         """Path and latent states of a state."""
         return x[..., : self.dynamics.path], x[..., self.dynamics.path :]
 
-    def ahead(self, x: Float[Array, " state"] | None, step: Step) -> tuple[Array, Law]:
+    @property
+    def start(self) -> Float[Array, " state"]:
+        """The state before the first stamp, from which the first move is made."""
+        return jnp.concatenate(self.dynamics.start())
+
+    def ahead(self, x: Float[Array, " state"], step: Step) -> tuple[Array, Law]:
         """The path at a step, and the law of the latent states there.
 
         Args:
-            x: The state at the stamp before; None at the first stamp.
+            x: The state at the stamp before; `start` at the first stamp.
             step: The step.
         """
-        h, z = self.dynamics.start() if x is None else self.split(x)
-        fed = self.fed(step, started=x is not None)
+        if step.spacing is not None:  # no time has a length before the first stamp
+            step = with_fields(step, spacing=jnp.where(step.index > 0, step.spacing, 1.0))
+        h, z = self.split(x)
+        fed = self.fed(step)
         h = self.dynamics.advance(h, z, fed, step)
         return h, self.dynamics.law(h, z, fed, step)
 
     def initial(self, step: Step) -> FactorNormal:
         """The law of the state at the first stamp: that of a move from the start."""
-        return self._moved(None, step)
+        return self._moved(self.start, step)
 
     def transition(self, x: Float[Array, " state"], step: Step) -> FactorNormal:
         """The law of the state at `step`, given the state at the stamp before."""
@@ -186,7 +190,7 @@ class DeepStateSpace(AbstractGaussianDynamics, AbstractMomentEmission):
         law: Any = self.emission(x, step)
         return law.mean, jnp.diag(law.variance)
 
-    def _moved(self, x: Array | None, step: Step) -> FactorNormal:
+    def _moved(self, x: Array, step: Step) -> FactorNormal:
         h, law = self.ahead(x, step)
         spread = triangle(law)
         still = jnp.zeros((self.dynamics.path, len(spread)), spread.dtype)
