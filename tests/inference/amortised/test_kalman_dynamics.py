@@ -30,6 +30,7 @@ Q, R = 0.5, 0.3
 INITIAL_MEAN = np.array([0.3, -0.1])
 INITIAL_FACTOR = np.array([[1.0, 0.0], [0.4, 0.8]])
 GAP = slice(3, 6)
+LONG = pytest.mark.slow
 
 
 def turned(angle):
@@ -94,7 +95,7 @@ def log_density(model, z, steps):
     return total
 
 
-@pytest.mark.parametrize("inputs", [False, True])
+@pytest.mark.parametrize("inputs", [pytest.param(False, marks=LONG), True])
 def test_with_one_matrix_latent_states_are_jointly_normal(inputs):
     model, _ = made(1, inputs)
     one, *_, u = sequence(inputs=inputs)
@@ -118,7 +119,9 @@ def test_smoothed_states_are_the_conditional_ones():
         np.testing.assert_allclose(spread[t], exact[here, here], rtol=1e-8, atol=1e-10)
 
 
-@pytest.mark.parametrize(("gap", "inputs"), [(None, False), (GAP, True), ([0, LENGTH - 1], False)])
+@pytest.mark.parametrize(
+    ("gap", "inputs"), [pytest.param(None, False, marks=LONG), (GAP, True), ([0, LENGTH - 1], False)]
+)
 def test_with_one_matrix_every_path_weighs_as_much_as_the_likelihood(gap, inputs):
     model, guide = made(1, inputs)
     one, y, mask, u = sequence(gap, inputs)
@@ -139,7 +142,7 @@ def drawn(model, seed):
     return Sequence(jnp.where(mask, y, 7.0), jnp.asarray(mask), make_steps(LENGTH)), np.where(mask, y, np.nan)
 
 
-@pytest.mark.parametrize("smooths", [True, False])
+@pytest.mark.parametrize("smooths", [True, pytest.param(False, marks=LONG)])
 def test_with_three_matrices_weights_are_unbiased(smooths):
     model, guide = made(3, smooths=smooths)
     one, y = drawn(model, 0)
@@ -188,7 +191,7 @@ def test_padding_changes_no_message():
         np.testing.assert_allclose(b[:LENGTH], a, rtol=1e-12)
 
 
-@pytest.mark.parametrize("smooths", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("smooths", [True, pytest.param(False, marks=LONG)])
 def test_gradients_reach_every_weight_and_are_those_of_differences(smooths):
     head = ss.GaussianHead(np.full((2, 3), 0.5), [0.0, 0.0], [1.0, 1.0], level=[0.0, 0.0], unit=[1.0, 1.0])
     sizes = {"states": 2, "hidden": 3, "emission": [3], "encoder": [3]}

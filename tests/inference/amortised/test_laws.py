@@ -11,7 +11,7 @@ from statespace.models.deep import MLP, NormalNetwork, Product, TransitionNoise
 from statespace.models.deep.information import Information, information_after
 from statespace.models.deep.laws import cholesky, divergence_each, either, log_density_each, moved, times
 
-SIZES = (3, 20)  # the last one by library calls
+SIZES = (3, pytest.param(20, marks=pytest.mark.slow))  # the last one by library calls
 
 
 def joint(size, seed):
@@ -59,7 +59,7 @@ def test_densities_are_those_given_the_elements_before(kind, size):
     np.testing.assert_allclose(moved(law, jnp.asarray(noise)), mean + np.linalg.cholesky(cov) @ noise, rtol=1e-10)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [3, 20])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("known", ["all", "one direction", "nothing", "diagonal"])
 def test_products_with_potentials(kind, known, size):
