@@ -173,7 +173,7 @@ def _mark(trainer: Trainer) -> str:
     numbers = [[len(y), float(y.sum())] for y in trainer.corpus.y]
     values = {path: (np.shape(v), float(jnp.sum(v))) for path, v in trainer.begin().values.items()}
     method = trainer.options
-    options = {f: getattr(method, f) for f in ("batch_size", "learning_rate", "clip", "num_buckets", "num_seeds")}
+    options = {f: getattr(method, f) for f in ("batch_size", "learning_rate", "clip", "num_buckets", "num_seeds", "window")}
     return states.digest(numbers, values, options, method.objective, np.asarray(jax.random.key_data(trainer.key)))
 
 

@@ -54,6 +54,11 @@ class Sequence(eqx.Module):
         messages = guide.messages(model, self.y, self.mask, self.steps, self.inside)
         return Frame(self.steps, self.y, self.mask, messages, self.inside)
 
+    def frames_along(self, model: DeepStateSpace, guide: AbstractGuide, memory: Any) -> tuple[Frame, Any]:
+        """All stamps of a part of a sequence, and what the guide carries to the next part."""
+        messages, memory = guide.messages_along(model, self.y, self.mask, self.steps, self.inside, memory)
+        return Frame(self.steps, self.y, self.mask, messages, self.inside), memory
+
 
 class Proposed(NamedTuple):
     """A move of one particle.
@@ -134,8 +139,14 @@ def with_seen(model: DeepStateSpace, x: Float[Array, "particle state"], frame: F
     return Taught(x, jax.lax.stop_gradient(seen))
 
 
-def begun(model: DeepStateSpace, frame: Frame, num_particles: int) -> Any:
-    """So many particles before the first stamp, with what they carry beside the state; `frame` is any of the frames."""
+def begun(model: DeepStateSpace, frame: Frame | Sequence, num_particles: int) -> Any:
+    """So many particles before the first stamp, with what they carry beside the state.
+
+    Args:
+        model: The model.
+        frame: Any frame of the data, or all of them.
+        num_particles: How many.
+    """
     x = jnp.broadcast_to(model.start, (num_particles, len(model.state_names)))
     if not model.reads_previous or frame.mask is None:
         return x

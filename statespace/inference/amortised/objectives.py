@@ -23,8 +23,8 @@ from ...core.resample import RESAMPLERS
 from ...models.deep import AbstractGuide, DeepStateSpace
 from .. import feynman_kac
 from ..feynman_kac import Options
-from .moves import AmortisedMoves, Sequence, begun
-from .paths import Paths, draw_paths
+from .moves import AmortisedMoves, Frame, Sequence, begun
+from .paths import Paths, continued, draw_paths
 
 
 class Bound(NamedTuple):
@@ -52,15 +52,24 @@ class AbstractObjective(eqx.Module):
     def bound(self, model: DeepStateSpace, guide: AbstractGuide, sequence: Sequence, key: Any) -> Bound:
         """The bound for one sequence."""
 
+    @property
+    def cuts(self) -> bool:
+        """Whether it is a sum over stamps, so that a sequence can be cut into windows."""
+        return False
+
+    def memory(self, model: DeepStateSpace, guide: AbstractGuide, sequence: Sequence) -> Any:
+        """What is carried from one window of a sequence to the next, before the first of them."""
+        return begun(model, sequence, self.num_particles), guide.memory(model)
+
     def kl_weight(self, step: Any) -> Array:
         """The weight of the divergence at a step: 1 unless an objective warms it up."""
         del step
         return jnp.ones(())
 
     def loss(
-        self, model: DeepStateSpace, guide: AbstractGuide, batch: Sequence, keys: Any, kl_weight: Any
-    ) -> tuple[Float[Array, ""], Bound]:
-        """Minus the sum over a batch, as it is climbed, and the bounds themselves.
+        self, model: DeepStateSpace, guide: AbstractGuide, batch: Sequence, keys: Any, kl_weight: Any, memory: Any = None
+    ) -> tuple[Float[Array, ""], Bound, Any]:
+        """Minus the sum over a batch, as it is climbed, the bounds themselves, and what is carried on.
 
         Args:
             model: The model.
@@ -68,10 +77,11 @@ class AbstractObjective(eqx.Module):
             batch: Sequences with a leading axis.
             keys: A PRNG key for each.
             kl_weight: Weight of the divergence, below 1 while it warms up.
+            memory: What is carried from the windows before; None where sequences are whole.
         """
-        del kl_weight
+        del kl_weight, memory
         found = jax.vmap(lambda one, key: self.bound(model, guide, one, key))(batch, keys)
-        return -jnp.sum(found.value), found
+        return -jnp.sum(found.value), found, None
 
 
 class ELBO(AbstractObjective):
@@ -129,22 +139,31 @@ class ELBO(AbstractObjective):
         value = jnp.mean(jnp.sum(paths.seen, axis=0)) - jnp.sum(kl)
         return Bound(value, kl, jnp.asarray(float(self.num_particles)))
 
+    @property
+    def cuts(self) -> bool:
+        """It is a sum over stamps."""
+        return True
+
     def loss(
-        self, model: DeepStateSpace, guide: AbstractGuide, batch: Sequence, keys: Any, kl_weight: Any
-    ) -> tuple[Float[Array, ""], Bound]:
-        """Minus the sum over a batch, with the divergence weighted and its free part left out, and the bounds."""
+        self, model: DeepStateSpace, guide: AbstractGuide, batch: Sequence, keys: Any, kl_weight: Any, memory: Any = None
+    ) -> tuple[Float[Array, ""], Bound, Any]:
+        """Minus the sum over a batch, with the divergence weighted and its free part left out."""
 
-        def one(sequence: Sequence, key: Any) -> tuple[Array, Array]:
-            paths = self._paths(model, guide, sequence, key)
-            return jnp.mean(jnp.sum(paths.seen, axis=0)), self._divergence(paths)
+        def one(sequence: Sequence, key: Any, memory: Any) -> tuple[Array, Array, Any]:
+            if memory is None:
+                paths, after = self._paths(model, guide, sequence, key), None
+            else:
+                frames, after = sequence.frames_along(model, guide, memory[1])
+                paths = continued(model, guide, frames, memory[0], key, sticking=self.gradient == "sticking")
+            return jnp.mean(jnp.sum(paths.seen, axis=0)), self._divergence(paths), (paths.last, after)
 
-        seen, kl = jax.vmap(one)(batch, keys)
+        seen, kl, after = jax.vmap(one)(batch, keys, memory)
         total = jnp.sum(kl, axis=0)
         if self.free_bits > 0:
             stamps = batch.y.shape[0] * batch.y.shape[1] if batch.inside is None else jnp.sum(batch.inside)
             total = jnp.maximum(total, self.free_bits * stamps)
         found = Bound(seen - jnp.sum(kl, axis=1), kl, jnp.full(len(seen), float(self.num_particles)))
-        return kl_weight * jnp.sum(total) - jnp.sum(seen), found
+        return kl_weight * jnp.sum(total) - jnp.sum(seen), found, None if memory is None else after
 
     def _paths(self, model: DeepStateSpace, guide: AbstractGuide, sequence: Sequence, key: Any) -> Paths:
         return draw_paths(model, guide, sequence, self.num_particles, key, sticking=self.gradient == "sticking")
@@ -193,12 +212,12 @@ class IWAE(AbstractObjective):
         return Bound(value, kl, 1.0 / jnp.sum(weights**2))
 
     def loss(
-        self, model: DeepStateSpace, guide: AbstractGuide, batch: Sequence, keys: Any, kl_weight: Any
-    ) -> tuple[Float[Array, ""], Bound]:
+        self, model: DeepStateSpace, guide: AbstractGuide, batch: Sequence, keys: Any, kl_weight: Any, memory: Any = None
+    ) -> tuple[Float[Array, ""], Bound, Any]:
         """Minus the sum over a batch, and the bounds."""
         if self.gradient != "dreg":
-            return super().loss(model, guide, batch, keys, kl_weight)
-        total, found = super().loss(model, jax.lax.stop_gradient(guide), batch, keys, kl_weight)
+            return super().loss(model, guide, batch, keys, kl_weight, memory)
+        total, found, _ = super().loss(model, jax.lax.stop_gradient(guide), batch, keys, kl_weight, memory)
         still = jax.lax.stop_gradient(model)
 
         def of_guide(sequence: Sequence, key: Any) -> Array:
@@ -206,7 +225,7 @@ class IWAE(AbstractObjective):
             return jnp.sum(jax.lax.stop_gradient(jax.nn.softmax(logs)) ** 2 * logs)
 
         guided = jnp.sum(jax.vmap(of_guide)(batch, keys))
-        return total - (guided - jax.lax.stop_gradient(guided)), found
+        return total - (guided - jax.lax.stop_gradient(guided)), found, None
 
     def _log_weights(
         self, model: DeepStateSpace, guide: AbstractGuide, sequence: Sequence, key: Any, *, sticking: bool
@@ -251,21 +270,51 @@ class FIVO(AbstractObjective):
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold is a share of the particles between 0 and 1, got {self.threshold}")
 
+    @property
+    def cuts(self) -> bool:
+        """It is a sum over stamps, if particles are carried on with their weights."""
+        return True
+
+    def memory(self, model: DeepStateSpace, guide: AbstractGuide, sequence: Sequence) -> Any:
+        """Particles with equal weights, and what the guide carries."""
+        even = jnp.full(self.num_particles, -jnp.log(self.num_particles), sequence.y.dtype)
+        return Particles(begun(model, sequence, self.num_particles), even), guide.memory(model)
+
     def bound(self, model: DeepStateSpace, guide: AbstractGuide, sequence: Sequence, key: Any) -> Bound:
         """The bound for one sequence."""
+        frames = sequence.frames(model, guide)
+        even = jnp.full(self.num_particles, -jnp.log(self.num_particles), frames.y.dtype)
+        return self._filtered(model, guide, frames, key, Particles(begun(model, frames, self.num_particles), even))[0]
+
+    def loss(
+        self, model: DeepStateSpace, guide: AbstractGuide, batch: Sequence, keys: Any, kl_weight: Any, memory: Any = None
+    ) -> tuple[Float[Array, ""], Bound, Any]:
+        """Minus the sum over a batch, and the bounds."""
+        if memory is None:
+            return super().loss(model, guide, batch, keys, kl_weight, memory)
+
+        def one(sequence: Sequence, key: Any, memory: Any) -> tuple[Bound, Any]:
+            frames, after = sequence.frames_along(model, guide, memory[1])
+            found, cloud = self._filtered(model, guide, frames, key, memory[0])
+            return found, (cloud, after)
+
+        found, memory = jax.vmap(one)(batch, keys, memory)
+        return -jnp.sum(found.value), found, memory
+
+    def _filtered(
+        self, model: DeepStateSpace, guide: AbstractGuide, frames: Frame, key: Any, cloud: Particles
+    ) -> tuple[Bound, Particles]:
+        """The bound over some frames from given particles on, and the particles at the end."""
         kac = AmortisedMoves(model, guide, self.num_particles)
         options = Options(self.resampling, self.threshold)
 
         def summary(moved: Any, slot: Any) -> Any:
             return moved.term, 1.0 / jnp.sum(jax.lax.stop_gradient(moved.cloud.weights) ** 2)
 
-        frames = sequence.frames(model, guide)
-        even = jnp.full(self.num_particles, -jnp.log(self.num_particles), frames.y.dtype)
-        cloud = Particles(begun(model, frames, self.num_particles), even)
-        _, (terms, ess) = feynman_kac.run(kac, frames, key, options, summary, cloud)
-        inside = jnp.ones(len(ess)) if sequence.inside is None else sequence.inside.astype(ess.dtype)
+        last, (terms, ess) = feynman_kac.run(kac, frames, key, options, summary, cloud)
+        inside = jnp.ones(len(ess)) if frames.inside is None else frames.inside.astype(ess.dtype)
         none = jnp.full(model.dynamics.latent, jnp.nan)  # a filter's paths are no draws from the guide
-        return Bound(jnp.sum(terms), none, jnp.sum(ess * inside) / jnp.maximum(jnp.sum(inside), 1.0))
+        return Bound(jnp.sum(terms), none, jnp.sum(ess * inside) / jnp.maximum(jnp.sum(inside), 1.0)), last
 
 
 def _check_particles(count: int) -> None:

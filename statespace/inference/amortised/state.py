@@ -23,6 +23,7 @@ class State(NamedTuple):
         best: The values with the best held-out bound; the last ones where nothing is held out.
         best_bound: That bound of each seed, in nats a stamp; minus infinity before the first evaluation.
         best_step: When it was reached.
+        memory: What is carried to the next window of the batch; None where sequences are whole.
     """
 
     step: int
@@ -31,6 +32,7 @@ class State(NamedTuple):
     best: dict[str, Array]
     best_bound: Float[np.ndarray, " seed"]
     best_step: Int[np.ndarray, " seed"]
+    memory: Any = None
 
 
 class History(NamedTuple):

@@ -31,6 +31,8 @@ class AmortisedSVI(eqx.Module):
         optimizer: An `optax` transformation in place of Adam behind the clipping. A fit that has one, or a schedule,
             cannot be gone on with from a file (but from a checkpoint).
         num_buckets: Largest number of lengths to which sequences are padded: each is compiled.
+        window: Stamps of a part of a sequence, where sequences are long: gradients do not flow beyond it, particles and
+            the state of a forward encoder are carried on. Whole sequences when left out.
         num_seeds: Fits from so many draws of the first weights, side by side; the one with the best bound stays.
         evaluate_every: Steps between evaluations of the held-out bound, after which the state is written to the
             checkpoint; once an epoch when left out.
@@ -57,6 +59,7 @@ class AmortisedSVI(eqx.Module):
     clip: float = eqx.field(static=True, default=10.0)
     optimizer: Any = eqx.field(static=True, default=None)
     num_buckets: int = eqx.field(static=True, default=3)
+    window: int | None = eqx.field(static=True, default=None)
     num_seeds: int = eqx.field(static=True, default=1)
     evaluate_every: int | None = eqx.field(static=True, default=None)
     patience: int | None = eqx.field(static=True, default=None)
@@ -77,6 +80,9 @@ class AmortisedSVI(eqx.Module):
         rate = self.learning_rate
         if not callable(rate) and not rate > 0:
             raise ValueError(f"learning_rate is {rate!r}, expected a number above 0 or a schedule")
+        if self.window is not None and not self.objective.cuts:
+            name = self.objective.name
+            raise ValueError(f"{name} weighs sequences as a whole: leave window= out, or take ELBO() or FIVO()")
         if not self.clip > 0:
             raise ValueError(f"clip is {self.clip!r}, expected a norm above 0")
 
@@ -97,4 +103,4 @@ class AmortisedSVI(eqx.Module):
         return optax.flatten(both)  # one vector: compiled in less time, and faster
 
 
-_OPTIONAL = ("evaluate_every", "patience")
+_OPTIONAL = ("evaluate_every", "patience", "window")

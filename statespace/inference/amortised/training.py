@@ -1,5 +1,6 @@
 """Learning a deep model and its guide: steps along noisy gradients of a bound, over batches of sequences."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,10 +11,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from ...core.parameters import constrain, parameters, replace, require_known, unconstrain
+from ...core.parameters import constrain, parameters, replace, require_known, unconstrain, with_fields
 from ...models.deep import AbstractGuide, DeepStateSpace
 from ...models.weights import redrawn
-from .batches import Corpus, buckets, epoch
+from .batches import Bucket, Corpus, buckets, epoch
 from .moves import Sequence
 from .objectives import Bound
 from .state import History, State, nothing
@@ -21,6 +22,7 @@ from .svi import AmortisedSVI
 
 _REPORT = 20  # steps between looks at the device
 _LOST = 50  # gradients in a row that are not finite, after which there is no going on
+_CUT_GROUPS = 20  # groups of like lengths where sequences are cut: they cost no compilation
 _HELD_OUT_SHAPES = 2  # lengths to which held-out sequences are padded
 
 
@@ -77,14 +79,16 @@ class Trainer:
         known = parameters(trainee)
         self.trainee, self.corpus, self.held_out, self.options, self.key = trainee, corpus, held_out, options, key
         self.priors, self.free = priors, free
+        self._whole: Any = None  # the batch that is being cut into windows
         self.supports = {p: priors[p].support if p in priors else known[p].constraint for p in free}
-        self.groups = buckets(corpus.lengths, options.batch_size, options.num_buckets)
-        self.per_epoch = sum(group.count for group in self.groups)
+        self.groups = self._groups()
+        self.per_epoch = sum(group.count * self._parts(group) for group in self.groups)
         self.frames = int(corpus.lengths.sum()) / self.per_epoch  # of a batch, on average
         self.every = self.per_epoch if options.evaluate_every is None else options.evaluate_every
         self.optimizer = optax.apply_if_finite(options.transformation(), _LOST)
         several = options.num_seeds > 1
-        self.advance = jax.jit(jax.vmap(self._advance, in_axes=(0, 0, None, 0, None)) if several else self._advance)
+        axes = (0, 0, 0, None, 0, None, None)
+        self.advance = jax.jit(jax.vmap(self._advance, in_axes=axes) if several else self._advance)
         self.bounds = jax.jit(jax.vmap(self._bounds, in_axes=(0, None, None)) if several else self._bounds)
 
     @property
@@ -100,7 +104,13 @@ class Trainer:
             made.append(self._start(redrawn(self.trainee, self.free, key)))
         values = made[0] if seeds == 1 else jax.tree.map(lambda *leaves: jnp.stack(leaves), *made)
         optimizer = self.optimizer.init(values) if seeds == 1 else jax.vmap(self.optimizer.init)(values)
-        return State(0, values, optimizer, values, np.full(seeds, -np.inf), np.zeros(seeds, int))
+        memory = None
+        if self.options.window is not None:
+            which, group, part = next(self._order(0))
+            memory = self._memory(self.trainee, self._batch(which, group, part))
+            if seeds > 1:
+                memory = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (seeds, *leaf.shape)), memory)
+        return State(0, values, optimizer, values, np.full(seeds, -np.inf), np.zeros(seeds, int), memory)
 
     def learned(self, values: dict[str, Array]) -> Trainee:
         """Model and guide at unconstrained values."""
@@ -135,8 +145,7 @@ class Trainer:
         order = self._order(state.step)
         try:
             while state.step < end:
-                which, group = next(order)
-                state = self._stepped(state, self.corpus.batch(which, group.length, group.size), seen)
+                state = self._stepped(state, *next(order), seen)
                 if state.step % _REPORT == 0 or state.step == end:
                     report(state.step, end, seen.collected())
                 if state.step % self.per_epoch == 0:
@@ -170,40 +179,81 @@ class Trainer:
         known = parameters(trainee)
         return unconstrain({path: jnp.asarray(known[path].value) for path in self.free}, self.supports)
 
+    def _groups(self) -> list[Bucket]:
+        """Sequences of like lengths; where they are cut all batches have one shape, so that there can be many."""
+        options, lengths = self.options, self.corpus.lengths
+        window = options.window
+        if window is None:
+            return buckets(lengths, options.batch_size, options.num_buckets)
+        size = min(options.batch_size, len(lengths))
+        found = buckets(lengths, size, _CUT_GROUPS)
+        return [group._replace(size=size, length=-(-group.length // window) * window) for group in found]
+
+    def _parts(self, group: Bucket) -> int:
+        """Windows of the sequences of a group."""
+        return 1 if self.options.window is None else group.length // self.options.window
+
+    def _batch(self, which: np.ndarray, group: Bucket, part: int) -> Sequence:
+        """A batch, or a window of it."""
+        window = self.options.window
+        if window is None:
+            return self.corpus.batch(which, group.length, group.size)
+        if self._whole is None or self._whole[0] is not which:
+            self._whole = which, self.corpus.batch(which, group.length, group.size)
+        whole = self._whole[1]
+        if whole.inside is None:
+            whole = with_fields(whole, inside=jnp.ones(whole.y.shape[:2], bool))
+        return jax.tree.map(lambda leaf: leaf[:, part * window : (part + 1) * window], whole)
+
+    def _memory(self, trainee: Trainee, batch: Sequence) -> Any:
+        """What is carried to the first window of a batch."""
+        memory = self.options.objective.memory
+        return jax.vmap(lambda one: memory(trainee.model, trainee.guide, one))(batch)
+
     def _order(self, step: int) -> Any:
-        """What is left of the epoch in which a step lies."""
+        """What is left of the epoch in which a step lies: batches, with their group and window."""
         number, position = divmod(step, self.per_epoch)
         seed = [int(x) for x in np.asarray(jax.random.key_data(self.key)).ravel()]
         batches = epoch(self.groups, [*seed, number])
-        for _ in range(position):
-            next(batches)
-        return batches
+        parts = ((which, group, part) for which, group in batches for part in range(self._parts(group)))
+        return itertools.islice(parts, position, None)
 
-    def _stepped(self, state: State, batch: Sequence, seen: "_Seen") -> State:
+    def _stepped(self, state: State, which: np.ndarray, group: Bucket, part: int, seen: "_Seen") -> State:
         """The state after one step."""
+        batch = self._batch(which, group, part)
         key, seeds = jax.random.fold_in(self.key, state.step), self.options.num_seeds
         keys = key if seeds == 1 else jax.random.split(key, seeds)
-        values, optimizer, met = self.advance(state.values, state.optimizer, batch, keys, jnp.asarray(state.step))
+        values, optimizer, memory, met = self.advance(
+            state.values, state.optimizer, state.memory, batch, keys, jnp.asarray(state.step), jnp.asarray(part == 0)
+        )
         seen.pending.append(met)
-        return state._replace(step=state.step + 1, values=values, optimizer=optimizer)
+        return state._replace(step=state.step + 1, values=values, optimizer=optimizer, memory=memory)
 
-    def _loss(self, values: dict[str, Array], batch: Sequence, key: Any, step: Any) -> tuple[Array, Bound]:
+    def _loss(
+        self, values: dict[str, Array], batch: Sequence, key: Any, step: Any, memory: Any, fresh: Any
+    ) -> tuple[Array, tuple[Bound, Any]]:
         """Minus the objective for a batch and its share of the log prior, in nats a stamp."""
         natural = constrain(values, self.supports)
         trainee, objective = replace(self.trainee, natural), self.options.objective
         keys = jax.random.split(key, batch.y.shape[0])
-        total, found = objective.loss(trainee.model, trainee.guide, batch, keys, objective.kl_weight(step))
+        if memory is not None:
+            anew = self._memory(trainee, batch)
+            memory = jax.tree.map(lambda a, b: jnp.where(fresh, a, jax.lax.stop_gradient(b)), anew, memory)
+        weight = objective.kl_weight(step)
+        total, found, memory = objective.loss(trainee.model, trainee.guide, batch, keys, weight, memory)
         share = 1.0 / self.per_epoch
         prior = sum((jnp.sum(law.log_prob(natural[path])) for path, law in self.priors.items()), jnp.zeros(()))
-        return (total - share * prior) / self.frames, found
+        return (total - share * prior) / self.frames, (found, memory)
 
-    def _advance(self, values: dict[str, Array], optimizer: Any, batch: Sequence, key: Any, step: Any) -> Any:
+    def _advance(
+        self, values: dict[str, Array], optimizer: Any, memory: Any, batch: Sequence, key: Any, step: Any, fresh: Any
+    ) -> Any:
         """One step, which is not taken where the gradient is not finite."""
-        gradient, found = jax.grad(self._loss, has_aux=True)(values, batch, key, step)
+        gradient, (found, memory) = jax.grad(self._loss, has_aux=True)(values, batch, key, step, memory, fresh)
         moves, optimizer = self.optimizer.update(gradient, optimizer, values)
-        stamps = batch.y.shape[0] * batch.y.shape[1] if batch.inside is None else jnp.sum(batch.inside)
+        stamps = batch.y.shape[0] * batch.y.shape[1] if batch.inside is None else jnp.maximum(jnp.sum(batch.inside), 1)
         met = jnp.sum(found.value) / stamps, jnp.sum(found.divergence, axis=0) / stamps, optimizer.notfinite_count
-        return optax.apply_updates(values, moves), optimizer, met
+        return optax.apply_updates(values, moves), optimizer, memory, met
 
     def _bounds(self, values: dict[str, Array], batch: Sequence, key: Any) -> Float[Array, " sequence"]:
         """The bound for each sequence of a batch."""

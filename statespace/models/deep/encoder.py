@@ -80,17 +80,36 @@ class Encoder(eqx.Module):
             inside: False beyond the end of the sequence; None where nothing lies there.
             dt: Time since the stamp before, for recursions that read it.
         """
+        return self.along(frames, inside=inside, dt=dt)[0]
+
+    def along(
+        self,
+        frames: Float[Array, "time features"],
+        *,
+        state: Any = None,
+        inside: Bool[Array, " time"] | None = None,
+        dt: Float[Array, " time"] | None = None,
+    ) -> tuple[tuple[Float[Array, "time message"], ...], Any]:
+        """The messages of a part of a sequence, and the forward recursion's state after it; no later part is seen.
+
+        Args:
+            frames: What the network sees of each stamp.
+            state: The forward recursion's state after the part before; None at the beginning.
+            inside: False beyond the end of the sequence; None where nothing lies there.
+            dt: Time since the stamp before, for recursions that read it.
+        """
         e = self.network(frames)
         found = []
         if self.forward is not None:
             own = dt if self.forward.reads_dt else None
-            found.append(run(self.forward, e, None, own, inside, "auto")[0])
+            forth, state = run(self.forward, e, state, own, inside, "auto")
+            found.append(forth)
         if self.backward is not None:
             turned = None if inside is None else jnp.flip(inside)
             own = None if dt is None or not self.backward.reads_dt else jnp.roll(jnp.flip(dt), 1)
             back = run(self.backward, jnp.flip(e, 0), None, own, turned, "auto")[0]
             found.append(jnp.flip(back, 0))
-        return tuple(found) or (e,)
+        return tuple(found) or (e,), state
 
 
 def frames(y: Array, present: Any, features: Any, inputs: Any, path: Any, masks: bool) -> Float[Array, "time frame"]:

@@ -64,6 +64,22 @@ class AbstractGuide(eqx.Module):
             prior: The model's law of the latent states at the stamp.
         """
 
+    def memory(self, model: DeepStateSpace) -> Any:
+        """What a guide carries from one part of a sequence to the next, before the first part.
+
+        Raises:
+            ValueError: If it carries nothing, so that its sequences cannot be cut.
+        """
+        del model
+        raise ValueError(f"{type(self).__name__} sees a sequence as a whole, so that it cannot be learned with window=")
+
+    def messages_along(
+        self, model: DeepStateSpace, y: Array, present: Any, steps: Step, inside: Any, memory: Any
+    ) -> tuple[tuple[Float[Array, "time message"], ...], Any]:
+        """The messages of a part of a sequence, and what is carried to the next part."""
+        del memory
+        return self.messages(model, y, present, steps, inside), self.memory(model)
+
 
 class Guide(AbstractGuide):
     """A guide of networks: an encoder, run once over a sequence, and a proposal at each stamp.
@@ -113,7 +129,26 @@ class Guide(AbstractGuide):
         Raises:
             ValueError: If the encoder wants the path of a model whose path depends on latent states.
         """
-        return () if self.encoder is None else encoded(self.encoder, model, y, present, steps, inside)
+        return self.messages_along(model, y, present, steps, inside, self.memory(model))[0]
+
+    def memory(self, model: DeepStateSpace) -> Any:
+        """The state of the encoder's forward recursion, and the path that it is shown, before the first stamp."""
+        if self.encoder is None:
+            return None, None
+        forward = None if self.encoder.forward is None else self.encoder.forward.start()
+        return forward, model.dynamics.start()[0] if self.encoder.path else None
+
+    def messages_along(
+        self, model: DeepStateSpace, y: Array, present: Any, steps: Step, inside: Any, memory: Any
+    ) -> tuple[tuple[Float[Array, "time message"], ...], Any]:
+        """The messages of a part of a sequence; arguments as of `AbstractGuide`."""
+        if self.encoder is None:
+            return (), memory
+        forward, h = memory
+        path = path_of(model, steps, present, h) if self.encoder.path else None
+        shown, dt = _shown(self.encoder, model, y, present, steps, path)
+        messages, forward = self.encoder.along(shown, state=forward, inside=inside, dt=dt)
+        return messages, (forward, None if path is None else path[-1])
 
     def propose(
         self, model: DeepStateSpace, messages: Any, h: Float[Array, " path"], z: Float[Array, " latent"], prior: Law
@@ -131,33 +166,45 @@ def encoded(
     Raises:
         ValueError: If the encoder wants the path of a model whose path depends on latent states.
     """
+    path = path_of(model, steps, present) if encoder.path else None
+    shown, dt = _shown(encoder, model, y, present, steps, path)
+    return encoder(shown, inside=inside, dt=dt)
+
+
+def _shown(
+    encoder: Encoder, model: DeepStateSpace, y: Array, present: Any, steps: Step, path: Any
+) -> tuple[Array, Any]:
+    """What an encoder sees of each stamp, and the time since the one before; nothing came before the first of all."""
     inputs = None
     if model.columns:
         inputs = jnp.asarray(steps.inputs)
         inputs = inputs if model.input_unit is None else inputs / model.input_unit
-    path = path_of(model, steps, present) if encoder.path else None
     shown = frames(y, present, jax.vmap(model.head.feature), inputs, path, encoder.masks)
-    dt = None if steps.spacing is None else jnp.where(steps.index > 0, steps.spacing, 1.0)  # nothing came before
-    return encoder(shown, inside=inside, dt=dt)
+    return shown, None if steps.spacing is None else jnp.where(steps.index > 0, steps.spacing, 1.0)
 
 
 def fed_along(model: DeepStateSpace, steps: Step, present: Any = None) -> Float[Array, "time fed"]:
     """What the dynamics are fed at each stamp; an observation that is missing is fed back as a typical value."""
-    before = None if present is None else jnp.concatenate([present[:1], present[:-1]])
 
-    def one(slot: Any) -> Array:
-        step, seen = slot
+    def one(step: Step) -> Array:
         fed = model.fed(step)
-        if seen is None or not model.feedback:
+        if present is None or not model.feedback:
             return fed
+        seen = ~jnp.isnan(jnp.asarray(step.previous))
         kept = jnp.repeat(seen, model.head.features // model.num_series)
         return fed.at[: len(kept)].set(jnp.where(kept, fed[: len(kept)], 0.0))
 
-    return jax.vmap(one)((steps, before))
+    return jax.vmap(one)(steps)
 
 
-def path_of(model: DeepStateSpace, steps: Step, present: Any = None) -> Float[Array, "time path"]:
+def path_of(model: DeepStateSpace, steps: Step, present: Any = None, h: Any = None) -> Float[Array, "time path"]:
     """The model's deterministic path over a sequence; an observation that is missing is fed back as a typical value.
+
+    Args:
+        model: The model.
+        steps: The stamps, with the observations before them.
+        present: None where nothing is missing.
+        h: The path at the stamp before; the dynamics' start when left out.
 
     Raises:
         ValueError: If it depends on latent states.
@@ -165,10 +212,10 @@ def path_of(model: DeepStateSpace, steps: Step, present: Any = None) -> Float[Ar
     dynamics = model.dynamics
     if dynamics.path == 0 or dynamics.reads_latent:
         raise ValueError(f"{type(dynamics).__name__} has no path that is known before latent states are drawn")
-    h, z = dynamics.start()
+    start, z = dynamics.start()
 
     def body(h: Array, slot: Any) -> tuple[Array, Array]:
         h = dynamics.advance(h, z, slot[1], slot[0])
         return h, h
 
-    return jax.lax.scan(body, h, (steps, fed_along(model, steps, present)))[1]
+    return jax.lax.scan(body, start if h is None else h, (steps, fed_along(model, steps, present)))[1]

@@ -17,11 +17,11 @@ from statespace.models.deep import (
     Guide,
     LinearTransition,
     MeanField,
-    TransitionNoise,
     NormalNetwork,
     Prior,
     Product,
     Residual,
+    TransitionNoise,
 )
 
 TRANSITION = np.array([[0.8, 0.2], [-0.1, 0.7]])

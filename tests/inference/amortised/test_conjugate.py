@@ -95,7 +95,7 @@ def affine(model, guide, one):
 
     @jax.jit
     def path(noise):
-        x, found = None, []
+        x, found = model.start, []
         for t in range(LENGTH):
             x = proposed(model, guide, x, jax.tree.map(lambda leaf, t=t: leaf[t], frames), noise[t]).x
             found.append(model.split(x)[1])
@@ -165,18 +165,18 @@ def test_padding_changes_no_message():
 
 
 def check_gradients(pair, objective, one):
-    """The gradient of the loss by every weight of a model and its guide is not zero, and that of differences."""
-    batch, keys = jax.tree.map(lambda leaf: leaf[None], one), jax.random.split(jax.random.key(0), 1)
+    """The gradient of a bound by every weight of a model and its guide is not zero, and that of differences."""
     random, known = np.random.default_rng(1), [parameters(part) for part in pair]
     direction = [{path: random.normal(size=p.value.shape) for path, p in found.items()} for found in known]
 
     @jax.jit
     @jax.value_and_grad
-    def loss(values):
-        return objective.loss(*(replace(*each) for each in zip(pair, values, strict=True)), batch, keys, 1.0)[0]
+    def bound(values):
+        made = (replace(*each) for each in zip(pair, values, strict=True))
+        return objective.bound(*made, one, jax.random.key(0)).value
 
     def at(size):
-        return loss(
+        return bound(
             [{path: p.value + size * d[path] for path, p in f.items()} for f, d in zip(known, direction, strict=True)]
         )
 
@@ -195,9 +195,8 @@ def test_gradients_reach_every_weight_and_are_those_of_differences():
 
 def test_sticking_has_no_noise_where_the_guide_is_the_posterior():
     model, guide = made(inputs=False)
-    batch = jax.tree.map(lambda leaf: leaf[None], sequence(gaps=True, inputs=False)[0])
-    objective, keys = ELBO(analytic=False, gradient="sticking"), jax.random.split(jax.random.key(0), 1)
-    found = jax.jit(jax.grad(lambda g: objective.loss(model, g, batch, keys, 1.0)[0]))(guide)
+    one, objective = sequence(gaps=True, inputs=False)[0], ELBO(analytic=False, gradient="sticking")
+    found = jax.jit(jax.grad(lambda g: objective.bound(model, g, one, jax.random.key(0)).value))(guide)
     for leaf in jax.tree.leaves(eqx.filter(found, eqx.is_inexact_array)):
         np.testing.assert_allclose(leaf, 0.0, atol=1e-9)
 

@@ -87,7 +87,7 @@ def dense(model, u):
 @jax.jit
 def log_density(model, z, steps):
     """The log density of a path of latent states."""
-    x, total = None, 0.0
+    x, total = model.start, 0.0
     for t in range(LENGTH):
         h, law = model.ahead(x, steps[t])
         total = total + jnp.sum(log_density_each(law, z[t]))
