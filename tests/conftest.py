@@ -52,9 +52,9 @@ def long_cases():
 _MANY = 25_000  # memory maps, of the 65530 that Linux grants a process: compiled functions take several each
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(autouse=True)
 def small_worker():
-    """Compiled functions are let go after a module where there are very many; they stay in the cache on disk."""
+    """Compiled functions are let go after a test where there are very many; they stay in the cache on disk."""
     yield
     if _maps() > _MANY:
         jax.clear_caches()
