@@ -202,6 +202,8 @@ def convolve(kernel: Float[Array, "taps series inputs"], u: Float[Array, "time i
     """
     length = len(u)
     size = length + min(length, len(kernel))
+    if size == 0:  # transforms have at least one element
+        return jnp.zeros((0, kernel.shape[1]), jnp.result_type(kernel, u))
     across = jnp.fft.rfft(kernel[:length], size, axis=0)
     return jnp.fft.irfft(jnp.einsum("fpm,fm->fp", across, jnp.fft.rfft(u, size, axis=0)), size, axis=0)[:length]
 

@@ -30,16 +30,22 @@ NOISE = np.array([0.5, 0.7])
 LATENT, WIDTH = 2, 6
 
 
-def model():
-    head = ss.GaussianHead(EMISSION, [0.0, 0.0], NOISE, level=[0.0, 0.0], unit=[1.0, 1.0])
+APART = (
+    np.diag([0.8, 0.6]),
+    np.diag([1.0, 0.7]),
+)  # two chains, whose posterior moves are not correlated
+
+
+def model(transition=TRANSITION, emission=EMISSION):
+    head = ss.GaussianHead(emission, [0.0, 0.0], NOISE, level=[0.0, 0.0], unit=[1.0, 1.0])
     made = DeepStateSpace(LinearTransition(LATENT, key=0), MLP([LATENT]), head)
-    return eqx.tree_at(lambda m: m.dynamics.linear.weights, made, jnp.asarray(TRANSITION))
+    return eqx.tree_at(lambda m: m.dynamics.linear.weights, made, jnp.asarray(transition))
 
 
-def exact():
+def exact(transition=TRANSITION, emission=EMISSION):
     """The same model for the Kalman filter."""
     spread = np.full(LATENT, float(jax.nn.softplus(0.0)) + 1e-4)
-    return ss.LinearGaussian(TRANSITION, spread, EMISSION, NOISE, [0.0, 0.0], spread)
+    return ss.LinearGaussian(transition, spread, emission, NOISE, [0.0, 0.0], spread)
 
 
 def data(length=10, seed=0):

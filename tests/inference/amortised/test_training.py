@@ -8,12 +8,14 @@ import pytest
 from inference.amortised import linear
 
 import statespace as ss
-from statespace.core.parameters import parameters
+from statespace.core.parameters import parameters, replace
 from statespace.inference.amortised import ELBO, FIVO, IWAE
 from statespace.inference.amortised import state as states
 from statespace.inference.amortised.batches import Corpus, buckets, epoch
+from statespace.inference.amortised.paths import draw_paths
 from statespace.inference.amortised.svi import AmortisedSVI
 from statespace.inference.amortised.training import Trainee, Trainer
+from statespace.models.deep import MLP, Combiner, Encoder, Guide
 
 LENGTHS = np.array([5, 6, 6, 50, 52, 7, 20, 21, 5, 49])
 
@@ -43,9 +45,9 @@ def test_an_epoch_is_shuffled_and_can_be_repeated():
         assert sorted(i for batch in order for i in batch) == list(range(len(LENGTHS)))
 
 
-def corpus(count=12, length=8, seed=0, gaps=False):
+def corpus(count=12, length=8, seed=0, gaps=False, model=None):
     random = np.random.default_rng(seed)
-    drawn = ss.simulate(linear.exact(), length, num_samples=count, key=seed)
+    drawn = ss.simulate(model or linear.exact(), length, num_samples=count, key=seed)
     y = [np.asarray(drawn["y"][i])[: length - i % 3] for i in range(count)]
     mask = [random.random(x.shape) > 0.2 if gaps else np.ones(x.shape, bool) for x in y]
     return Corpus([np.where(m, x, 0.0) for x, m in zip(y, mask, strict=True)], mask, None, None, False)
@@ -134,6 +136,16 @@ def test_a_checkpoint_holds_everything_and_knows_its_run(tmp_path):
         states.read(path, found.begin(), "mark")
 
 
+def test_a_step_is_compiled_once():
+    values = parameters(Trainee(linear.model(), linear.GUIDES["DKS"]()))
+    weak = next(path for path, p in values.items() if path.startswith("guide") and path.endswith("bias"))
+    learner = trainer(ELBO(), corpus(), num_buckets=1, steps=3)
+    learner.trainee = replace(learner.trainee, {weak: jnp.full(values[weak].shape, 1.0)})
+    assert parameters(learner.trainee)[weak].value.weak_type
+    learner.run(learner.begin(), 3, quiet, quiet)
+    assert learner.advance._cache_size() == 1
+
+
 def test_gradients_that_are_not_finite_stop_learning():
     data = corpus()
     data.y[0][0] = np.inf
@@ -145,21 +157,29 @@ def test_gradients_that_are_not_finite_stop_learning():
 
 @pytest.mark.slow
 def test_the_inference_network_learns_the_posterior():
-    """DKS has the posterior's own factorisation: the bound comes within 0.02 nat a stamp, the moments to RTS."""
-    data = corpus(400, 12)
-    found = trainer(ELBO(), data, steps=6000, rate=3e-3, batch_size=40, evaluate_every=10_000)
-    progress = found.run(found.begin(), 6000, quiet, quiet)
-    test = corpus(100, 12, seed=1)
-    exact = sum(ss.log_likelihood(linear.exact(), y) for y in test.y) / test.lengths.sum()
-    bound = found.bound(progress.state.values, test, jax.random.key(3))
+    """DKS has the posterior's own factorisation: the bound comes within 0.02 nat a stamp, the moments to RTS.
+
+    Its laws are independent ones, so that it can do so where the latent states are, given those before.
+    """
+    steps, width, kalman = 4000, 32, linear.exact(*linear.APART)
+    data, test = corpus(400, 12, model=kalman), corpus(100, 12, seed=1, model=kalman)
+    encoder = Encoder(MLP([2, width], "tanh", key=7), backward=ss.GRU(width, width, key=1))
+    guide = Guide(encoder, Combiner(linear.LATENT, width, key=3))
+    rate = optax.cosine_decay_schedule(5e-3, steps, 0.01)
+    options = {"optimizer": optax.chain(optax.clip_by_global_norm(10.0), optax.adam(rate)), "batch_size": 40}
+    method = AmortisedSVI(guide, num_steps=steps, num_buckets=2, evaluate_every=10_000, **options)
+    trainee = Trainee(linear.model(*linear.APART), guide)
+    free = tuple(path for path in parameters(trainee) if path.startswith("guide"))
+    found = Trainer(trainee, free, data, None, {}, method, jax.random.key(0))
+    progress = found.run(found.begin(), steps, quiet, quiet)
+    exact = sum(ss.log_likelihood(kalman, y) for y in test.y) / test.lengths.sum()
+    bound = np.mean([found.bound(progress.state.values, test, jax.random.key(k)) for k in range(5)])
     assert exact - 0.02 < bound < exact + 0.005
     trained = found.learned(progress.state.values)
     keys = jax.random.split(jax.random.key(4), 4000)
     one = linear.sequence(test.y[0])
-    from statespace.inference.amortised.paths import draw_paths
-
     x = jax.jit(jax.vmap(lambda k: draw_paths(trained.model, trained.guide, one, 1, k).x[:, 0]))(keys)
-    smoothed = ss.smooth(linear.exact(), test.y[0]).to_xarray()
+    smoothed = ss.smooth(kalman, test.y[0]).to_xarray()
     sd = np.sqrt(np.diagonal(smoothed["state_cov"].values, axis1=1, axis2=2))
     assert np.max(np.abs(jnp.mean(x, axis=0) - smoothed["state_mean"].values) / sd) < 0.2
     np.testing.assert_allclose(jnp.std(x, axis=0), sd, rtol=0.15)

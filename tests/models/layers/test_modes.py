@@ -111,7 +111,8 @@ def ways(layer, uneven):
     """All ways of running a layer, by name."""
     methods = ["sequential", "chunked", "associative"]
     invariant = isinstance(layer, AbstractInvariant) and not uneven
-    methods += ["fft"] if invariant or (isinstance(layer, Stack) and not uneven) else []
+    of_invariant = isinstance(layer, Stack) and all(isinstance(b.layer, AbstractInvariant) for b in layer.blocks)
+    methods += ["fft"] if invariant or (of_invariant and not uneven) else []
 
     def scan(method):
         def run(layer, u, state, dt=None, mask=None):
