@@ -81,10 +81,10 @@ def test_innovations_form(kind):
 
 
 @each_cell
-@pytest.mark.filterwarnings("ignore:.*rest on few particles")  # an orthogonal cell meets an outlier of the data
 def test_noisy_state(kind):
     """The same cell with state noise, under a linearised filter and under particles."""
-    model = Recurrent(CELLS[kind](1), head(1.5), noise=0.2, input_names=["u"])
+    wide = 6.0 if kind == "householder" else 1.5  # that cell does not forget, and fits these data badly
+    model = Recurrent(CELLS[kind](1), head(wide), noise=0.2, input_names=["u"])
     assert not model.reads_previous
     gaps = Y / 5
     gaps[7] = np.nan
