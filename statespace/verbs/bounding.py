@@ -139,7 +139,8 @@ def collapse_report(
     """
     names, prepared, found = _known(model, data, guide, inputs, times)
     del names
-    corpus, deep = corpus_of(prepared), prepared[0].model
+    corpus = corpus_of(prepared)
+    deep: Any = prepared[0].model
     objective = IWAE(num_particles)
 
     def met(batch: Sequence, k: Any) -> Any:
@@ -159,7 +160,7 @@ def collapse_report(
         index=pd.Index([f"z{i}" for i in range(latent)], name="latent"),
     )
     bounds = {"elbo": float(elbo.sum() / total), "iwae": float(iwae.sum() / total)}
-    table.attrs = {**bounds, "gap": bounds["iwae"] - bounds["elbo"], "active_units": int(table["active"].sum())}
+    table.attrs = {**bounds, "gap": bounds["iwae"] - bounds["elbo"], "active_units": int((variance > _ACTIVE).sum())}
     return table
 
 

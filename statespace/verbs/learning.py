@@ -20,6 +20,7 @@ from .accounts import specification
 from .corpus import corpus_of, pooled, sequences
 from .door import LEARNED, Prepared, as_model, scale_of
 
+_TELLING = ("batch_size", "learning_rate", "clip", "num_buckets", "num_seeds", "window")  # options that mark a run
 _NO_KL = 0.01  # nats a stamp below which the latent states carry nothing
 
 
@@ -173,7 +174,7 @@ def _mark(trainer: Trainer) -> str:
     numbers = [[len(y), float(y.sum())] for y in trainer.corpus.y]
     values = {path: (np.shape(v), float(jnp.sum(v))) for path, v in trainer.begin().values.items()}
     method = trainer.options
-    options = {f: getattr(method, f) for f in ("batch_size", "learning_rate", "clip", "num_buckets", "num_seeds", "window")}
+    options = {name: getattr(method, name) for name in _TELLING}
     return states.digest(numbers, values, options, method.objective, np.asarray(jax.random.key_data(trainer.key)))
 
 

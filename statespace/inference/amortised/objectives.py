@@ -67,7 +67,13 @@ class AbstractObjective(eqx.Module):
         return jnp.ones(())
 
     def loss(
-        self, model: DeepStateSpace, guide: AbstractGuide, batch: Sequence, keys: Any, kl_weight: Any, memory: Any = None
+        self,
+        model: DeepStateSpace,
+        guide: AbstractGuide,
+        batch: Sequence,
+        keys: Any,
+        kl_weight: Any,
+        memory: Any = None,
     ) -> tuple[Float[Array, ""], Bound, Any]:
         """Minus the sum over a batch, as it is climbed, the bounds themselves, and what is carried on.
 
@@ -145,7 +151,13 @@ class ELBO(AbstractObjective):
         return True
 
     def loss(
-        self, model: DeepStateSpace, guide: AbstractGuide, batch: Sequence, keys: Any, kl_weight: Any, memory: Any = None
+        self,
+        model: DeepStateSpace,
+        guide: AbstractGuide,
+        batch: Sequence,
+        keys: Any,
+        kl_weight: Any,
+        memory: Any = None,
     ) -> tuple[Float[Array, ""], Bound, Any]:
         """Minus the sum over a batch, with the divergence weighted and its free part left out."""
 
@@ -212,7 +224,13 @@ class IWAE(AbstractObjective):
         return Bound(value, kl, 1.0 / jnp.sum(weights**2))
 
     def loss(
-        self, model: DeepStateSpace, guide: AbstractGuide, batch: Sequence, keys: Any, kl_weight: Any, memory: Any = None
+        self,
+        model: DeepStateSpace,
+        guide: AbstractGuide,
+        batch: Sequence,
+        keys: Any,
+        kl_weight: Any,
+        memory: Any = None,
     ) -> tuple[Float[Array, ""], Bound, Any]:
         """Minus the sum over a batch, and the bounds."""
         if self.gradient != "dreg":
@@ -287,7 +305,13 @@ class FIVO(AbstractObjective):
         return self._filtered(model, guide, frames, key, Particles(begun(model, frames, self.num_particles), even))[0]
 
     def loss(
-        self, model: DeepStateSpace, guide: AbstractGuide, batch: Sequence, keys: Any, kl_weight: Any, memory: Any = None
+        self,
+        model: DeepStateSpace,
+        guide: AbstractGuide,
+        batch: Sequence,
+        keys: Any,
+        kl_weight: Any,
+        memory: Any = None,
     ) -> tuple[Float[Array, ""], Bound, Any]:
         """Minus the sum over a batch, and the bounds."""
         if memory is None:

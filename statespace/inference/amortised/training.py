@@ -177,7 +177,8 @@ class Trainer:
 
     def _start(self, trainee: Trainee) -> dict[str, Array]:
         known = parameters(trainee)
-        return unconstrain({path: jnp.asarray(known[path].value) for path in self.free}, self.supports)
+        values = unconstrain({path: jnp.asarray(known[path].value) for path in self.free}, self.supports)
+        return {path: jnp.asarray(v, v.dtype) for path, v in values.items()}  # a weak type would be compiled twice
 
     def _groups(self) -> list[Bucket]:
         """Sequences of like lengths; where they are cut all batches have one shape, so that there can be many."""

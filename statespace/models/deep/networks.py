@@ -109,7 +109,7 @@ class NormalNetwork(eqx.Module):
         self.mean, self.spread = Affine(body.output_size, size, key=first), Affine(body.output_size, size, key=second)
         if key is not None:
             start = jnp.log(jnp.expm1(spread - SMALLEST))
-            self.spread = eqx.tree_at(lambda a: a.bias, self.spread, jnp.full(size, start))
+            self.spread = eqx.tree_at(lambda a: a.bias, self.spread, jnp.full(size, start, jnp.result_type(float)))
 
     def __call__(self, x: Float[Array, "*batch inputs"]) -> Normal:
         """The laws, of batch shape (*batch, size)."""
