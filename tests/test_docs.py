@@ -40,7 +40,7 @@ PUBLIC = [
     statespace.datasets,
     statespace.plots,
     statespace.diagnostics,
-    *(importlib.import_module(f"statespace.models.{name}") for name in ("layers", "recurrent", "reservoir")),
+    *(importlib.import_module(f"statespace.models.{name}") for name in ("deep", "layers", "recurrent", "reservoir")),
 ]
 
 
