@@ -39,7 +39,8 @@ print(trivial)
 # ## Learning
 # The divergence between guide and prior is warmed up, so that the latent states are used before they are paid for. The
 # weights that are kept are those with the best bound on the held-out chorales. A guide that never met a gap proposes
-# badly there, so each chorale is shown a second time with gaps: all keys over a stretch, upper keys over another.
+# badly there, so each chorale is shown a second time with gaps: all keys over a stretch, upper keys over another. In
+# the picture that is one reason why batches stand above held-out chorales: in a gap there is nothing to explain.
 
 
 # %%
