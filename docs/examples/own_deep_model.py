@@ -103,7 +103,7 @@ for i, (ax, column) in enumerate(zip(axes, y, strict=True)):
     ax.plot(y.index, y[column], ".", color="#222222", markersize=4, label="readings")
     ax.set_title(column, loc="left", fontsize=10)
     ax.spines[["top", "right"]].set_visible(False)
-axes[0].legend(frameon=False, fontsize=8.5, ncols=3, loc="upper left")
+axes[0].legend(frameon=False, fontsize=8.5, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
 axes[1].set_xlabel("seconds")
 if not SMALL:
     figure.savefig(IMAGES / "own_deep_model.png", dpi=110)
