@@ -28,7 +28,8 @@ from numpyro.infer import SVI, Trace_ELBO
 from statespace.core.parameters import parameters
 from statespace.inference.amortised import ELBO, AmortisedSVI
 from statespace.inference.amortised.batches import Corpus, epoch
-from statespace.inference.amortised.training import Trainee, Trainer
+from statespace.inference.amortised.training import Trainer
+from statespace.inference.amortised.weights import Trainee
 from statespace.models.deep import deep_markov_model
 
 REPEATS = int(os.environ.get("STATESPACE_BENCH_REPEATS", "5"))

@@ -34,7 +34,7 @@ from .convert import (
 from .core.constraints import stationary
 from .core.parameters import param
 from .core.step import Step
-from .inference.amortised import ELBO, FIVO, IWAE, AmortisedFilter
+from .inference.amortised import ELBO, FIVO, IWAE, AmortisedFilter, HiddenElements, HiddenStretches
 from .inference.discrete import ForwardBackward
 from .inference.distribution import StateSpaceDistribution
 from .inference.em import EM
@@ -169,6 +169,7 @@ if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first use
         Filtered,
         Fitted,
         Forecast,
+        ForecastScores,
         PanelFit,
         ParticleFiltered,
         PathForecast,
@@ -185,6 +186,7 @@ if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first use
         fit,
         forecast,
         impute,
+        learn_parameters,
         leave_future_out,
         load,
         log_likelihood,
@@ -192,8 +194,10 @@ if TYPE_CHECKING:  # what needs pandas and xarray is loaded when it is first use
         posterior_predictive,
         prior_predictive,
         resume,
+        sample_parameters,
         sample_program,
         sample_states,
+        score_forecasts,
         simulate,
         smooth,
         viterbi,
@@ -281,6 +285,7 @@ __all__ = [
     "Filtered",
     "Fitted",
     "Forecast",
+    "ForecastScores",
     "ForwardBackward",
     "FrequencyResponse",
     "Gamma",
@@ -290,7 +295,9 @@ __all__ = [
     "Guide",
     "GuidedFilter",
     "Hankel",
+    "HiddenElements",
     "HiddenMarkov",
+    "HiddenStretches",
     "Identity",
     "ImpulseResponse",
     "IndRNN",
@@ -372,6 +379,7 @@ __all__ = [
     "forecast",
     "impute",
     "kvae",
+    "learn_parameters",
     "leave_future_out",
     "load",
     "log_likelihood",
@@ -381,8 +389,10 @@ __all__ = [
     "posterior_predictive",
     "prior_predictive",
     "resume",
+    "sample_parameters",
     "sample_program",
     "sample_states",
+    "score_forecasts",
     "simulate",
     "smooth",
     "srnn",

@@ -77,23 +77,17 @@ print("standard deviation of the sensors' noise", fit.estimates["head.scale"].ro
 # %%
 one = next(iter(fit.values()))
 way = ss.AmortisedFilter(guide=one.filter_method.guide, num_particles=PARTICLES)
-ahead = {}
-for number, (name, y) in enumerate(test.items()):
-    ahead[name] = ss.forecast(one, y[:SEEN], times=y.index[SEEN:], method=way, num_samples=DRAWS, key=number)
-
-# %%
-draws = np.stack([forecast.draws for forecast in ahead.values()], axis=1)
-truth = np.stack([y.to_numpy()[SEEN:] for y in test.values()])
-rows = {}
-for label, part in {"1 to 5": slice(5), "6 to 10": slice(5, 10), "11 to 20": slice(10, 20), "all": slice(20)}.items():
-    x, y = draws[:, :, part], truth[:, part]
-    half, most = ss.diagnostics.coverage(x, y, (0.5, 0.9))
-    rows[label] = {"50 % band": half, "90 % band": most, "CRPS": ss.diagnostics.crps_ensemble(x, y).mean()}
-print(pd.DataFrame(rows).T.rename_axis("stamps ahead").round(3))
+options = {"method": way, "num_samples": DRAWS, "progress": False}
+scores = ss.score_forecasts(fit, test, horizon=LENGTH // 2 - SEEN, origins=[SEEN], key=7, **options)
+print(scores)
+print(scores.table().round(3))
+if not SMALL:
+    ss.plots.calibration(scores)[0].figure.savefig(IMAGES / "own_deep_model_scores.png", dpi=110)
 
 # %%
 name = next(iter(test))
-y, forecast = test[name], ahead[name]
+y = test[name]
+forecast = ss.forecast(one, y[:SEEN], times=y.index[SEEN:], method=way, num_samples=DRAWS, key=8)
 figure, axes = plt.subplots(2, 1, figsize=(8, 4.2), sharex=True, layout="constrained")
 for i, (ax, column) in enumerate(zip(axes, y, strict=True)):
     for level, shade in ((0.9, 0.2), (0.5, 0.3)):

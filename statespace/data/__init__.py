@@ -1,6 +1,6 @@
 """Labelled data in: pandas, xarray and arrays become one `Series` of float64 arrays with stamps and names."""
 
-from .coerce import append_series, as_series, on_the_clock, placeholder
+from .coerce import append_series, as_series, check_observed, on_the_clock, placeholder
 from .future import Future, future, future_index
 from .index import moment
 from .series import Series, join_series
@@ -16,6 +16,7 @@ __all__ = [
     "append_series",
     "as_series",
     "as_transform",
+    "check_observed",
     "future",
     "future_index",
     "join_series",

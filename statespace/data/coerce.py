@@ -18,7 +18,14 @@ _WHAT = "the data"
 _NEW = "the new rows"
 
 
-def as_series(data: Any, inputs: Any = None, times: Any = None, input_columns: Sequence[str] | None = ()) -> Series:
+def as_series(
+    data: Any,
+    inputs: Any = None,
+    times: Any = None,
+    input_columns: Sequence[str] | None = (),
+    *,
+    may_be_missing: bool = False,
+) -> Series:
     """Coerce and check observations, their stamps and their inputs.
 
     Regular stamps (a frequency, periods, whole numbers in equal steps) are one period apart: `dt` is 1, for
@@ -31,6 +38,7 @@ def as_series(data: Any, inputs: Any = None, times: Any = None, input_columns: S
             as many rows as the data.
         times: The stamps of data that have none: dates or numbers.
         input_columns: Names of the columns that the model reads; None keeps all that are given.
+        may_be_missing: Whether a series may have no observation at all, as where what it looks like is known already.
 
     Returns:
         The series.
@@ -49,7 +57,8 @@ def as_series(data: Any, inputs: Any = None, times: Any = None, input_columns: S
     given = check_given(inputs, input_columns)
     table = _named(read_table(data, _WHAT), None)
     series = _build(table, _stamps(table, times))
-    _check_observed(series)
+    if not may_be_missing:
+        check_observed(series)
     if not given:
         return series
     matched = match_inputs(inputs, input_columns, series.index, _WHAT, by_number=times is None)
@@ -194,7 +203,8 @@ def _stamps(table: Table, times: Any, what: str = _WHAT) -> pd.Index:
     return stamps_from_times(times, len(table.frame))
 
 
-def _check_observed(series: Series) -> None:
+def check_observed(series: Series) -> None:
+    """Raise a ValueError if a series has no observation at all."""
     for name, present in zip(series.names, series.mask.T, strict=True):
         if not present.any():
             raise ValueError(

@@ -18,7 +18,7 @@ def SVI(guide: str | AbstractGuide = "normal", **options: Any) -> FamilySVI | Am
         guide: "normal", "multivariate_normal", "low_rank" or "flow"; or a `Guide`.
         options: Those of `FamilySVI` (num_steps, num_samples, num_chains, num_particles, learning_rate, optimizer,
             filter), or of `AmortisedSVI` (objective, num_steps, batch_size, learning_rate, clip, optimizer,
-            num_buckets, num_seeds, evaluate_every, patience, checkpoint).
+            hide, weights, num_samples, num_buckets, window, num_seeds, evaluate_every, patience, checkpoint).
 
     Returns:
         A method for `fit`.

@@ -2,6 +2,7 @@
 
 from .auxiliary import auxiliary_residuals
 from .bode import bode
+from .calibration import calibration
 from .components import components
 from .diagnostics import diagnostics
 from .forecast import forecast
@@ -19,6 +20,7 @@ from .video import video
 __all__ = [
     "auxiliary_residuals",
     "bode",
+    "calibration",
     "components",
     "diagnostics",
     "forecast",

@@ -7,6 +7,7 @@ from .evaluation import Evaluation
 from .filtered import AbstractFiltered, Filtered
 from .fitted import Fitted
 from .forecast import DivergenceWarning, Forecast, PathForecast
+from .forecast_scores import ForecastScores
 from .labels import is_repeated, labelled_draws, labelled_paths, labelled_simulation, labelled_values
 from .panel import PanelFit
 from .particles import DegeneracyWarning, ParticleFiltered
@@ -29,6 +30,7 @@ __all__ = [
     "Filtered",
     "Fitted",
     "Forecast",
+    "ForecastScores",
     "PanelFit",
     "ParticleFiltered",
     "PathForecast",

@@ -11,6 +11,8 @@ from .loading import load
 from .predictive import impute, posterior_predictive, prior_predictive
 from .program import observe, sample_program
 from .sampling import resume
+from .scoring import score_forecasts
+from .sites import learn_parameters, sample_parameters
 
 __all__ = [
     "append",
@@ -22,6 +24,7 @@ __all__ = [
     "fit",
     "forecast",
     "impute",
+    "learn_parameters",
     "leave_future_out",
     "load",
     "log_likelihood",
@@ -29,8 +32,10 @@ __all__ = [
     "posterior_predictive",
     "prior_predictive",
     "resume",
+    "sample_parameters",
     "sample_program",
     "sample_states",
+    "score_forecasts",
     "simulate",
     "smooth",
     "viterbi",

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Series
+from ..data import Series, check_observed
 from ..inference.amortised.batches import Corpus
 from .door import Prepared, as_model, bind, prepare
 from .panel import is_panel, members, one_clock, share
@@ -24,8 +24,9 @@ def sequences(
     found: list[Prepared] = []
     for part, (own, stamps) in zip(parts.values(), shared, strict=True):
         change = (like or found)[0].transform if like or found else transform
-        found.append(prepare(model, part, inputs=own, times=stamps, transform=change))
+        found.append(prepare(model, part, inputs=own, times=stamps, transform=change, part=True))
     whole = pooled([p.series for p in like or found])
+    check_observed(whole)
     bound = bind(as_model(model), found[0].series, whole)
     return names if several else None, [part._replace(model=bound) for part in found]
 

@@ -8,7 +8,15 @@ import jax
 import numpy as np
 
 from ..data import Series, Transform, as_series, as_transform, moment, on_the_clock
-from ..inference.amortised import ELBO, FIVO, IWAE, AmortisedFilter, AmortisedSVI
+from ..inference.amortised import (
+    ELBO,
+    FIVO,
+    IWAE,
+    AmortisedFilter,
+    AmortisedSVI,
+    HiddenElements,
+    HiddenStretches,
+)
 from ..inference.ensemble import EnsembleKalman
 from ..inference.exact import EXACT, exact_method
 from ..inference.gaussian_filters import CubatureKalman, ExtendedKalman, GaussHermiteKalman, UnscentedKalman
@@ -29,10 +37,11 @@ METHODS: dict[str, type[AbstractMethod]] = {
     cls.__name__: cls for cls in (*EXACT, *LINEARISED, EnsembleKalman, *PARTICLES)
 }
 WRITTEN: dict[str, type] = {**METHODS, "Localisation": Localisation}  # with what options are made of, in files
+_LEARN = (AmortisedFilter, AmortisedSVI, ELBO, IWAE, FIVO, HiddenElements, HiddenStretches)
 LEARNED: dict[str, type] = {  # with guides and what they are learned by
     **WRITTEN,
     **CLASSES,
-    **{cls.__name__: cls for cls in (AmortisedFilter, AmortisedSVI, ELBO, IWAE, FIVO)},
+    **{cls.__name__: cls for cls in _LEARN},
 }
 
 
@@ -45,16 +54,26 @@ class Prepared(NamedTuple):
 
 
 def prepare(
-    model: Any, data: Any, *, inputs: Any = None, times: Any = None, transform: Any = None, like: Series | None = None
+    model: Any,
+    data: Any,
+    *,
+    inputs: Any = None,
+    times: Any = None,
+    transform: Any = None,
+    like: Series | None = None,
+    part: bool = False,
 ) -> Prepared:
     """Coerce the data, transform them, and tie the model to them; by the names and input scales of `like`, if given.
+
+    A series without any observation is refused, except in data for a fit, and in a part of more.
 
     Raises:
         TypeError: If the model is not a state-space model, or the data are of a kind that cannot be read.
         ValueError: If data, inputs and model do not fit together.
     """
     fitted, model = model if isinstance(model, Fitted | AbstractFiltered) else None, as_model(model)
-    series = as_series(data, inputs, times, input_columns=model.input_names)
+    known = fitted is not None or part
+    series = as_series(data, inputs, times, input_columns=model.input_names, may_be_missing=known)
     if fitted is not None:
         series = on_the_clock(_in_order(series, fitted.series.names), fitted.series)
     if fitted is not None and transform is None:

@@ -10,7 +10,8 @@ from tqdm.auto import tqdm
 
 from ..inference.amortised import AmortisedFilter, AmortisedSVI
 from ..inference.amortised import state as states
-from ..inference.amortised.training import Progress, Trainee, Trainer
+from ..inference.amortised.training import Progress, Trainer
+from ..inference.amortised.weights import Trainee
 from ..inference.priors import merge_priors
 from ..inference.starts import start_values
 from ..models import parameters, redrawn, unknown, with_fields, with_values
@@ -20,7 +21,17 @@ from .accounts import specification
 from .corpus import corpus_of, pooled, sequences
 from .door import LEARNED, Prepared, as_model, scale_of
 
-_TELLING = ("batch_size", "learning_rate", "clip", "num_buckets", "num_seeds", "window")  # options that mark a run
+_TELLING = (
+    "batch_size",
+    "learning_rate",
+    "clip",
+    "num_buckets",
+    "num_seeds",
+    "hide",
+    "weights",
+    "window",
+)  # options that mark a run
+_DRAWS = 2**31 - 3  # of the key of a fit, for draws of weights
 _NO_KL = 0.01  # nats a stamp below which the latent states carry nothing
 
 
@@ -92,6 +103,8 @@ def _task(
     start: Any,
 ) -> _Task:
     """What `fit` was asked for."""
+    if method.weights == "normal" and not priors:
+        raise ValueError("weights='normal' learns laws of the weights that have priors: name some by priors=")
     names, prepared = sequences(model, data, inputs, times, transform)
     other: list[Prepared] = []
     if isinstance(held_out, float):
@@ -203,7 +216,8 @@ def _run(
 def _result(task: _Task, found: Progress) -> Any:
     """The fit of each sequence, all with the same model."""
     trainer, method = task.trainer, task.trainer.options
-    best, seed = trainer.best(found.state, found.history)
+    values, seed = trainer.best(found.state, found.history)
+    best = trainer.weights.point(values)
     about = {"objective": method.objective.name, "num_particles": method.objective.num_particles}
     history = training_group(found.history, seed, **about)
     known = parameters(best.model)
@@ -211,16 +225,16 @@ def _result(task: _Task, found: Progress) -> Any:
     shared = {
         "model": best.model,
         "method_name": method.name,
-        "draws": None,
-        "estimates": {p: np.asarray(known[p].value) for p in known if f"model.{p}" in trainer.free},
+        "draws": _draws(trainer, values),
+        "estimates": {p: np.asarray(known[p].value) for p in known if f"model.{p}" in trainer.weights.free},
         "standard_errors": None,
         "unconstrained_covariance": None,
         "sample_stats": {},
         "log_likelihood": None,
-        "num_parameters": sum(p.dimension for path, p in known.items() if f"model.{path}" in trainer.free),
+        "num_parameters": sum(p.dimension for path, p in known.items() if f"model.{path}" in trainer.weights.free),
         "diffuse_count": 0,
         "status": _status(trainer, found, seed),
-        "priors": {path.removeprefix("model."): law for path, law in trainer.priors.items()},
+        "priors": {path.removeprefix("model."): law for path, law in trainer.weights.priors.items()},
         "coefficients": {},
         "pointwise": None,
         "supports": {path: str(p.constraint) for path, p in known.items()},
@@ -244,6 +258,14 @@ def _result(task: _Task, found: Progress) -> Any:
     return fits[0] if task.names is None else PanelFit(dict(zip(task.names, fits, strict=True)))
 
 
+def _draws(trainer: Trainer, values: dict[str, Any]) -> dict[str, Any] | None:
+    """Draws of the model's weights that have laws, (chain, draw, ...), or None where all are points."""
+    if not trainer.weights.laws:
+        return None
+    found = trainer.weights.sample(values, trainer.options.num_samples, jax.random.fold_in(trainer.key, _DRAWS))
+    return {path.removeprefix("model."): np.asarray(v)[None] for path, v in found.items()}
+
+
 def _status(trainer: Trainer, found: Progress, seed: int) -> Status:
     """How learning ended, with what a user should be warned of."""
     method, history, steps = trainer.options, found.history, found.state.step
@@ -263,7 +285,7 @@ def _status(trainer: Trainer, found: Progress, seed: int) -> Status:
         "held_out": 0 if trainer.held_out is None else len(trainer.held_out.y),
         "interrupted": found.ended == "interrupted",
         "key": np.asarray(jax.random.key_data(trainer.key)).tolist(),
-        "learned": list(trainer.free),
+        "learned": list(trainer.weights.free),
         "num_sequences": len(trainer.corpus.y),
         "num_stamps": int(trainer.corpus.lengths.sum()),
         "steps_per_epoch": trainer.per_epoch,

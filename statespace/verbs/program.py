@@ -8,10 +8,13 @@ import numpyro
 from tqdm.auto import tqdm
 
 from ..data import placeholder
+from ..inference.amortised import AbstractObjective
 from ..inference.method import AbstractMethod
 from ..inference.program import Program
 from ..inference.tempered import TemperedSMC, temper
+from ..models.deep import AbstractGuide
 from ..results import ProgramFit, Status
+from .bound_law import bound_law
 from .door import as_key, as_model, check_method, names_of_series
 from .law import law_of, series_law
 
@@ -27,6 +30,8 @@ def observe(
     mask: Any = None,
     series: Sequence[str] | None = None,
     method: AbstractMethod | None = None,
+    guide: AbstractGuide | None = None,
+    bound: AbstractObjective | None = None,
 ) -> Any:
     """Declare a series as a site of a NumPyro program, its states integrated out.
 
@@ -42,6 +47,10 @@ def observe(
         mask: Which elements are present, in the shape of y, where that is not told by NaN.
         series: Names of the series, where y is None and the model does not tell how many there are.
         method: Filtering method; the exact one when left out.
+        guide: Of a deep model: its log density is a bound, drawn anew with each seed of the program, and y may be a
+            panel, a list or dictionary of sequences of any lengths, which is one site (in an array, padded). Weights
+            become sites by `sample_parameters`, a guide's by `learn_parameters`.
+        bound: The bound: `ELBO()` when left out, `IWAE()` or `FIVO()`.
 
     Returns:
         The value of the site.
@@ -58,6 +67,13 @@ def observe(
         ...     program(ss.datasets.nile())
     """
     model = as_model(model)
+    if guide is not None or bound is not None:
+        if method is not None:
+            raise ValueError("method= goes without guide= and bound=, which say how the states are integrated out")
+        law, value = bound_law(
+            model, y, guide, bound, inputs=inputs, times=times, mask=mask, length=length, names=series
+        )
+        return numpyro.sample(name, law, obs=value)
     method = check_method(model, method, "observe")
     if y is not None:
         if length is not None:

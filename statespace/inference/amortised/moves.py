@@ -25,6 +25,7 @@ class Frame(NamedTuple):
         mask: Which are present; None where nothing is missing at any stamp.
         messages: What the guide knows of the stamp.
         inside: False beyond the end of the sequence; None where nothing lies there.
+        shown: Which elements the guide has seen; None for those that are present.
     """
 
     step: Step
@@ -32,6 +33,7 @@ class Frame(NamedTuple):
     mask: Bool[Array, "*time series"] | None
     messages: tuple[Float[Array, "*time message"], ...]
     inside: Bool[Array, "*time"] | None
+    shown: Bool[Array, "*time series"] | None = None
 
 
 class Sequence(eqx.Module):
@@ -42,22 +44,29 @@ class Sequence(eqx.Module):
         mask: Which are present; None where nothing is missing.
         steps: The stamps, with the observation before each, NaN where missing, for a model that reads it.
         inside: False beyond the end; None where nothing lies there.
+        shown: Which elements the guide's encoder sees, where that is less than what is present; None where it is not.
     """
 
     y: Float[Array, "*batch time series"]
     mask: Bool[Array, "*batch time series"] | None
     steps: Step
     inside: Bool[Array, "*batch time"] | None = None
+    shown: Bool[Array, "*batch time series"] | None = None
 
     def frames(self, model: DeepStateSpace, guide: AbstractGuide) -> Frame:
         """All stamps of one sequence, with the messages of a guide."""
-        messages = guide.messages(model, self.y, self.mask, self.steps, self.inside)
-        return Frame(self.steps, self.y, self.mask, messages, self.inside)
+        messages = guide.messages(model, self.y, self._seen, self.steps, self.inside)
+        return Frame(self.steps, self.y, self.mask, messages, self.inside, self.shown)
 
     def frames_along(self, model: DeepStateSpace, guide: AbstractGuide, memory: Any) -> tuple[Frame, Any]:
         """All stamps of a part of a sequence, and what the guide carries to the next part."""
-        messages, memory = guide.messages_along(model, self.y, self.mask, self.steps, self.inside, memory)
-        return Frame(self.steps, self.y, self.mask, messages, self.inside), memory
+        messages, memory = guide.messages_along(model, self.y, self._seen, self.steps, self.inside, memory)
+        return Frame(self.steps, self.y, self.mask, messages, self.inside, self.shown), memory
+
+    @property
+    def _seen(self) -> Any:
+        """What the encoder sees."""
+        return self.mask if self.shown is None else self.shown
 
 
 class Proposed(NamedTuple):
@@ -106,9 +115,10 @@ def guided(
         frame: The stamp.
     """
     law = guide.propose(model, frame.messages, h, model.split(x)[1], prior)
-    if not guide.skips or frame.mask is None:
+    seen = frame.mask if frame.shown is None else frame.shown
+    if not guide.skips or seen is None:
         return law
-    return either(jnp.any(frame.mask), law, prior)
+    return either(jnp.any(seen), law, prior)
 
 
 def log_ratio(model: DeepStateSpace, move: Proposed) -> Float[Array, " latent"]:

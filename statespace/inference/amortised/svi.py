@@ -8,9 +8,16 @@ import equinox as eqx
 import optax
 
 from ...models.deep import AbstractGuide, DeepStateSpace
+from ...models.weights import check_choice
 from ..method import AbstractMethod
 from .filter import AmortisedFilter
+from .hiding import AbstractHiding, HiddenElements
 from .objectives import ELBO, AbstractObjective
+
+
+def _hiding(value: Any) -> Any:
+    """A share of elements, or what hides in other ways."""
+    return HiddenElements(value) if isinstance(value, float) else value
 
 
 class AmortisedSVI(eqx.Module):
@@ -19,7 +26,7 @@ class AmortisedSVI(eqx.Module):
         maximise  sum over sequences of bound(model, guide, y) + log prior      over the weights of both
 
     The guide is an answer, too: filters, smoothers and forecasts of the fit propose by it. The weights are point
-    estimates; those that are given priors, posterior modes.
+    estimates; those that are given priors, posterior modes, or draws of normal laws that are learned with the rest.
 
     Args:
         guide: The guide.
@@ -30,6 +37,11 @@ class AmortisedSVI(eqx.Module):
         clip: Largest global norm of a gradient.
         optimizer: An `optax` transformation in place of Adam behind the clipping. A fit that has one, or a schedule,
             cannot be gone on with from a file (but from a checkpoint).
+        hide: What is hidden from the guide's encoder at each step, though not from the likelihood, so that it learns to
+            fill gaps: `HiddenElements`, `HiddenStretches`, or a number, the share of elements. Nothing when left out.
+        weights: What is learned of the model's weights that have priors: "mode", or "normal", a normal law of each
+            (on the unconstrained scale, independent), from which the fit has draws. Of others, a value.
+        num_samples: Number of these draws.
         num_buckets: Largest number of lengths to which sequences are padded: each is compiled.
         window: Stamps of a part of a sequence, where sequences are long: gradients do not flow beyond it, particles and
             the state of a forward encoder are carried on. Whole sequences when left out.
@@ -58,6 +70,9 @@ class AmortisedSVI(eqx.Module):
     learning_rate: float | Callable[[Any], Any] = eqx.field(static=True, default=1e-3)
     clip: float = eqx.field(static=True, default=10.0)
     optimizer: Any = eqx.field(static=True, default=None)
+    hide: AbstractHiding | None = eqx.field(static=True, default=None, converter=_hiding)
+    weights: str = eqx.field(static=True, default="mode")
+    num_samples: int = eqx.field(static=True, default=200)
     num_buckets: int = eqx.field(static=True, default=3)
     window: int | None = eqx.field(static=True, default=None)
     num_seeds: int = eqx.field(static=True, default=1)
@@ -72,11 +87,14 @@ class AmortisedSVI(eqx.Module):
             raise TypeError(f"guide= takes a Guide, got {type(self.guide).__name__}")
         if not isinstance(self.objective, AbstractObjective):
             raise TypeError(f"objective= takes ELBO(), IWAE() or FIVO(), got {self.objective!r}")
-        counts = {name: getattr(self, name) for name in ("num_steps", "batch_size", "num_buckets", "num_seeds")}
+        counts = {name: getattr(self, name) for name in _COUNTS}
         counts |= {name: 1 if getattr(self, name) is None else getattr(self, name) for name in _OPTIONAL}
         for name, count in counts.items():
             if not isinstance(count, int) or count < 1:
                 raise ValueError(f"{name} is {count!r}, expected a whole number of at least 1")
+        if self.hide is not None and not isinstance(self.hide, AbstractHiding):
+            raise TypeError(f"hide= takes HiddenElements, HiddenStretches or a share, got {self.hide!r}")
+        check_choice("weights", self.weights, ("mode", "normal"))
         rate = self.learning_rate
         if not callable(rate) and not rate > 0:
             raise ValueError(f"learning_rate is {rate!r}, expected a number above 0 or a schedule")
@@ -103,4 +121,5 @@ class AmortisedSVI(eqx.Module):
         return optax.flatten(both)  # one vector: compiled in less time, and faster
 
 
+_COUNTS = ("num_steps", "batch_size", "num_samples", "num_buckets", "num_seeds")
 _OPTIONAL = ("evaluate_every", "patience", "window")

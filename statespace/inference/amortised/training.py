@@ -4,38 +4,26 @@ import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from ...core.parameters import constrain, parameters, replace, require_known, unconstrain, with_fields
-from ...models.deep import AbstractGuide, DeepStateSpace
+from ...core.parameters import with_fields
 from ...models.weights import redrawn
 from .batches import Bucket, Corpus, buckets, epoch
 from .moves import Sequence
 from .objectives import Bound
 from .state import History, State, nothing
 from .svi import AmortisedSVI
+from .weights import Trainee, Weights
 
 _REPORT = 20  # steps between looks at the device
 _LOST = 50  # gradients in a row that are not finite, after which there is no going on
 _CUT_GROUPS = 20  # groups of like lengths where sequences are cut: they cost no compilation
+_WEIGHTS, _HIDING = 2**31 - 1, 2**31 - 2  # of a step's key: draws of weights, and of what is hidden
 _HELD_OUT_SHAPES = 2  # lengths to which held-out sequences are padded
-
-
-class Trainee(eqx.Module):
-    """What is learned: a model, and the guide that helps.
-
-    Attributes:
-        model: The model, bound to the data.
-        guide: The guide.
-    """
-
-    model: DeepStateSpace
-    guide: AbstractGuide
 
 
 class Progress(NamedTuple):
@@ -75,12 +63,9 @@ class Trainer:
         options: AmortisedSVI,
         key: Any,
     ):
-        require_known(trainee, "what is learned")
-        known = parameters(trainee)
+        self.weights = Weights(trainee, free, priors, options.weights == "normal")
         self.trainee, self.corpus, self.held_out, self.options, self.key = trainee, corpus, held_out, options, key
-        self.priors, self.free = priors, free
         self._whole: Any = None  # the batch that is being cut into windows
-        self.supports = {p: priors[p].support if p in priors else known[p].constraint for p in free}
         self.groups = self._groups()
         self.per_epoch = sum(group.count * self._parts(group) for group in self.groups)
         self.frames = int(corpus.lengths.sum()) / self.per_epoch  # of a batch, on average
@@ -99,9 +84,10 @@ class Trainer:
     def begin(self) -> State:
         """The state before the first step."""
         seeds = self.options.num_seeds
-        made = [self._start(self.trainee)]
+        start = self.weights.begin
+        made = [start(self.trainee)]
         for key in jax.random.split(jax.random.fold_in(self.key, 2**31 - 2), seeds - 1):
-            made.append(self._start(redrawn(self.trainee, self.free, key)))
+            made.append(start(redrawn(self.trainee, self.weights.free, key)))
         values = made[0] if seeds == 1 else jax.tree.map(lambda *leaves: jnp.stack(leaves), *made)
         optimizer = self.optimizer.init(values) if seeds == 1 else jax.vmap(self.optimizer.init)(values)
         memory = None
@@ -112,18 +98,14 @@ class Trainer:
                 memory = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (seeds, *leaf.shape)), memory)
         return State(0, values, optimizer, values, np.full(seeds, -np.inf), np.zeros(seeds, int), memory)
 
-    def learned(self, values: dict[str, Array]) -> Trainee:
-        """Model and guide at unconstrained values."""
-        return replace(self.trainee, constrain(values, self.supports))
-
-    def best(self, state: State, history: History) -> tuple[Trainee, int]:
-        """The best seed's model and guide, and its number: by the held-out bound, else by that of the last epoch."""
+    def best(self, state: State, history: History) -> tuple[dict[str, Array], int]:
+        """The best seed's values, and its number: by the held-out bound, else by that of the last epoch."""
         scores = state.best_bound
         if self.held_out is None and len(history.bound):
             scores = history.bound[-self.per_epoch :].mean(axis=0)
         seed = int(np.argmax(scores))
         several = self.options.num_seeds > 1
-        return self.learned({path: v[seed] if several else v for path, v in state.best.items()}), seed
+        return {path: v[seed] if several else v for path, v in state.best.items()}, seed
 
     def run(
         self,
@@ -174,11 +156,6 @@ class Trainer:
             found = np.atleast_2d(self.bounds(values, batch, jax.random.fold_in(key, number)))
             total += found[:, : len(which)].sum(axis=1)
         return total / int(corpus.lengths.sum())
-
-    def _start(self, trainee: Trainee) -> dict[str, Array]:
-        known = parameters(trainee)
-        values = unconstrain({path: jnp.asarray(known[path].value) for path in self.free}, self.supports)
-        return {path: jnp.asarray(v, v.dtype) for path, v in values.items()}  # a weak type would be compiled twice
 
     def _groups(self) -> list[Bucket]:
         """Sequences of like lengths; where they are cut all batches have one shape, so that there can be many."""
@@ -234,17 +211,23 @@ class Trainer:
         self, values: dict[str, Array], batch: Sequence, key: Any, step: Any, memory: Any, fresh: Any
     ) -> tuple[Array, tuple[Bound, Any]]:
         """Minus the objective for a batch and its share of the log prior, in nats a stamp."""
-        natural = constrain(values, self.supports)
-        trainee, objective = replace(self.trainee, natural), self.options.objective
-        keys = jax.random.split(key, batch.y.shape[0])
+        trainee, gain = self.weights.draw(values, jax.random.fold_in(key, _WEIGHTS))
+        objective, keys = self.options.objective, jax.random.split(key, batch.y.shape[0])
+        batch = self._hidden(batch, jax.random.fold_in(key, _HIDING))
         if memory is not None:
             anew = self._memory(trainee, batch)
             memory = jax.tree.map(lambda a, b: jnp.where(fresh, a, jax.lax.stop_gradient(b)), anew, memory)
         weight = objective.kl_weight(step)
         total, found, memory = objective.loss(trainee.model, trainee.guide, batch, keys, weight, memory)
-        share = 1.0 / self.per_epoch
-        prior = sum((jnp.sum(law.log_prob(natural[path])) for path, law in self.priors.items()), jnp.zeros(()))
-        return (total - share * prior) / self.frames, (found, memory)
+        return (total - gain / self.per_epoch) / self.frames, (found, memory)
+
+    def _hidden(self, batch: Sequence, key: Any) -> Sequence:
+        """A batch of which the guide does not see all."""
+        hide, shape = self.options.hide, batch.y.shape
+        if hide is None:
+            return batch
+        shown = jax.vmap(lambda k: hide.shown(k, *shape[1:]))(jax.random.split(key, shape[0]))
+        return with_fields(batch, shown=shown if batch.mask is None else shown & batch.mask)
 
     def _advance(
         self, values: dict[str, Array], optimizer: Any, memory: Any, batch: Sequence, key: Any, step: Any, fresh: Any
@@ -258,7 +241,7 @@ class Trainer:
 
     def _bounds(self, values: dict[str, Array], batch: Sequence, key: Any) -> Float[Array, " sequence"]:
         """The bound for each sequence of a batch."""
-        trainee = self.learned(values)
+        trainee = self.weights.point(values)
         keys = jax.random.split(key, batch.y.shape[0])
         bound = self.options.objective.bound
         return jax.vmap(lambda one, k: bound(trainee.model, trainee.guide, one, k).value)(batch, keys)

@@ -16,6 +16,7 @@ from .model import DeepStateSpace
 from .networks import MLP, NormalNetwork
 from .proposals import Combiner, Direct, MeanField, Residual
 from .recurrent_dynamics import AbsorbingDynamics, RecurrentDynamics, StackedDynamics
+from .sizes import fed_size, frame_size, names_of
 
 NETWORKS = ("DKS", "ST-LR", "ST-L", "MF-LR", "MF-L")
 
@@ -73,12 +74,12 @@ def deep_markov_model(
     """
     check_choice("inference", inference, NETWORKS)
     keys = iter(jax.random.split(as_key(key), 8))
-    head = BernoulliHead() if head is None else head
-    dynamics = GatedTransition(latent, transition, fed=len(_names(input_names)), key=next(keys))
+    head = (BernoulliHead() if head is None else head).observing(num_series)
+    dynamics = GatedTransition(latent, transition, fed=len(names_of(input_names)), key=next(keys))
     model = DeepStateSpace(dynamics, MLP([latent, *emission], key=next(keys)), head, input_names=input_names)
     forward = cell(encoder, encoder, key=next(keys)) if inference != "DKS" else None
     backward = cell(encoder, encoder, key=next(keys)) if inference in ("DKS", "ST-LR", "MF-LR") else None
-    embedding = MLP([_frame(num_series, head, input_names, masks), encoder], key=next(keys))
+    embedding = MLP([frame_size(head, input_names, masks), encoder], key=next(keys))
     seen = Encoder(embedding, forward, backward, masks=masks)
     if inference.startswith("MF"):
         return model, Guide(seen, MeanField(latent, seen.sizes, key=next(keys)))
@@ -129,14 +130,14 @@ def vrnn(
     """
     check_choice("proposal", proposal, ("residual", "direct"))
     keys = iter(jax.random.split(as_key(key), 12))
-    head = BernoulliHead() if head is None else head
-    fed = _fed(num_series, head, input_names)
+    head = (BernoulliHead() if head is None else head).observing(num_series)
+    fed = fed_size(head, input_names)
     law = NormalNetwork(MLP([_outputs(cell, hidden), hidden], key=next(keys)), latent, key=next(keys))
     feature, seen = MLP([latent, hidden], key=next(keys)), MLP([fed, hidden], key=next(keys))
     dynamics = RecurrentDynamics(cell(2 * hidden, hidden, key=next(keys)), law, feature, seen)
     network = MLP([dynamics.readout, hidden], key=next(keys))
     model = DeepStateSpace(dynamics, network, head, feedback=True, input_names=input_names)
-    frames = Encoder(MLP([_frame(num_series, head, input_names, masks), hidden], key=next(keys)), masks=masks)
+    frames = Encoder(MLP([frame_size(head, input_names, masks), hidden], key=next(keys)), masks=masks)
     body = MLP([hidden + dynamics.path, hidden], key=next(keys))
     made = {"residual": Residual, "direct": Direct}[proposal](
         NormalNetwork(body, latent, key=next(keys)), previous=False
@@ -188,14 +189,14 @@ def srnn(
     NeurIPS.
     """
     keys = iter(jax.random.split(as_key(key), 12))
-    head = BernoulliHead() if head is None else head
-    seen = MLP([_fed(num_series, head, input_names), hidden], key=next(keys))
+    head = (BernoulliHead() if head is None else head).observing(num_series)
+    seen = MLP([fed_size(head, input_names), hidden], key=next(keys))
     made = cell(hidden, hidden, key=next(keys))
     body = MLP([latent + made.output_size, hidden], "leaky_relu", key=next(keys))
     dynamics = StackedDynamics(made, NormalNetwork(body, latent, key=next(keys)), seen)
     network = MLP([dynamics.readout, hidden], "leaky_relu", key=next(keys))
     model = DeepStateSpace(dynamics, network, head, feedback=True, input_names=input_names)
-    size = _frame(num_series, head, input_names, masks) + dynamics.path
+    size = frame_size(head, input_names, masks) + dynamics.path
     embedding = MLP([size, hidden], "leaky_relu", key=next(keys))
     back = cell(hidden, hidden, key=next(keys)) if smooths else None
     encoder = Encoder(embedding, backward=back, masks=masks, path=True)
@@ -245,33 +246,14 @@ def storn(
     Reference: Bayer and Osendorfer (2014), "Learning stochastic recurrent networks".
     """
     keys = iter(jax.random.split(as_key(key), 8))
-    head = BernoulliHead() if head is None else head
-    fed = _fed(num_series, head, input_names)
+    head = (BernoulliHead() if head is None else head).observing(num_series)
+    fed = fed_size(head, input_names)
     dynamics = AbsorbingDynamics(cell(fed + latent, hidden, key=next(keys)), latent)
     network = MLP([dynamics.readout, hidden], key=next(keys))
     model = DeepStateSpace(dynamics, network, head, feedback=True, input_names=input_names)
-    embedding = MLP([_frame(num_series, head, input_names, masks), hidden], key=next(keys))
+    embedding = MLP([frame_size(head, input_names, masks), hidden], key=next(keys))
     encoder = Encoder(embedding, forward=cell(hidden, hidden, key=next(keys)), masks=masks)
     return model, Guide(encoder, MeanField(latent, encoder.sizes, key=next(keys)))
-
-
-def _names(names: Any) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _features(num_series: int, head: AbstractHead) -> int:
-    """Features of the observations of a stamp."""
-    return num_series * (head.features // head.num_series)
-
-
-def _fed(num_series: int, head: AbstractHead, input_names: Any) -> int:
-    """Length of what a model that feeds observations back is fed."""
-    return _features(num_series, head) + len(_names(input_names))
-
-
-def _frame(num_series: int, head: AbstractHead, input_names: Any, masks: bool) -> int:
-    """Length of what an encoder sees of a stamp."""
-    return _fed(num_series, head, input_names) + num_series * masks
 
 
 def _outputs(cell: Callable[..., Any], hidden: int) -> int:

@@ -8,7 +8,6 @@ import jax
 from ...core.keys import as_key
 from ..recurrent import LSTM
 from ..recurrent.heads import AbstractHead, BernoulliHead
-from .assemblies import _frame, _names
 from .conjugate_guide import ConjugateGuide, KalmanGuide
 from .dynamics import LinearTransition
 from .encoder import Encoder
@@ -17,6 +16,7 @@ from .kalman_dynamics import KalmanDynamics
 from .model import DeepStateSpace
 from .networks import MLP, NormalNetwork
 from .proposals import Direct
+from .sizes import frame_size, names_of
 
 
 def svae(
@@ -60,10 +60,10 @@ def svae(
     and fast inference", NeurIPS; Zhao and Linderman (2023), "Revisiting structured variational autoencoders", ICML.
     """
     keys = iter(jax.random.split(as_key(key), 4))
-    head = BernoulliHead() if head is None else head
-    dynamics = LinearTransition(latent, fed=len(_names(input_names)), key=next(keys))
+    head = (BernoulliHead() if head is None else head).observing(num_series)
+    dynamics = LinearTransition(latent, fed=len(names_of(input_names)), key=next(keys))
     model = DeepStateSpace(dynamics, MLP([latent, *emission], key=next(keys)), head, input_names=input_names)
-    seen = Encoder(MLP([_frame(num_series, head, input_names, masks), *encoder], key=next(keys)), masks=masks)
+    seen = Encoder(MLP([frame_size(head, input_names, masks), *encoder], key=next(keys)), masks=masks)
     return model, ConjugateGuide(seen, NormalNetwork(MLP(seen.sizes), latent, key=next(keys)))
 
 
@@ -129,19 +129,19 @@ def kvae(
     for unsupervised learning", NeurIPS; sizes as in its section 5.1 and the authors' code.
     """
     keys = iter(jax.random.split(as_key(key), 5))
-    head = BernoulliHead() if head is None else head
+    head = (BernoulliHead() if head is None else head).observing(num_series)
     dynamics = KalmanDynamics(
         cell(latent, hidden, key=next(keys)),
         states,
         bases=bases,
-        fed=len(_names(input_names)),
+        fed=len(names_of(input_names)),
         transition_scale=transition_scale,
         emission_scale=emission_scale,
         initial_scale=initial_scale,
         key=next(keys),
     )
     model = DeepStateSpace(dynamics, MLP([latent, *emission], key=next(keys)), head, input_names=input_names)
-    seen = Encoder(MLP([_frame(num_series, head, input_names, masks), *encoder], key=next(keys)), masks=masks)
+    seen = Encoder(MLP([frame_size(head, input_names, masks), *encoder], key=next(keys)), masks=masks)
     potential = NormalNetwork(MLP(seen.sizes), latent, spread=_START, key=next(keys))
     if smooths:
         return model, KalmanGuide(seen, potential)

@@ -124,8 +124,24 @@ class AbstractCell(AbstractRecursion):
         self.check(u, dt, mask)
         u = u if mask is None else jnp.where(mask[:, None], u, 0.0)  # a missing input may be NaN
         driven = self.drive(u)
-        run = _Driven(self.prepared(), driven.shape[-1])
-        return run.scan(driven, self.start() if state is None else state, dt=dt, mask=mask)
+        return self.prepared().along(driven, self.start() if state is None else state, dt, mask)
+
+    def along(
+        self,
+        driven: Float[Array, "time driven"],
+        state: Float[Array, " state"],
+        dt: Float[Array, " time"] | None,
+        mask: Bool[Array, " time"] | None,
+    ) -> tuple[Float[Array, "time state"], Float[Array, " state"]]:
+        """All states (zero at steps that do not happen), from what the inputs contribute, and the last one.
+
+        Args:
+            driven: What the inputs contribute at each step.
+            state: The state before the first step.
+            dt: Time since the step before; None where it is 1.
+            mask: Which steps happen; None where all do.
+        """
+        return _Driven(self, driven.shape[-1]).scan(driven, state, dt=dt, mask=mask)
 
     def check(self, u: Array, dt: Array | None, mask: Array | None) -> None:
         """Raise a ValueError if the arguments of `scan` do not fit, or a weight is unknown."""

@@ -1,5 +1,6 @@
 """The network in continuous time."""
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from typing import Any
 
@@ -10,15 +11,14 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 from numpyro.distributions import constraints
 
-from ...core.linalg import matmul
 from ...core.parameters import Unknown
 from ..weights import biases, check_choice, check_counts, input_weight, normal, set_weights, weight
-from .cell import AbstractCell
+from .matrix_cell import AbstractMatrixCell
 
 _ACTIVATIONS = {"tanh": jnp.tanh, "logistic": jax.nn.sigmoid}
 
 
-class CTRNN(AbstractCell):
+class CTRNN(AbstractMatrixCell):
     """The network in continuous time, by exponential Euler steps of any length.
 
         tau dy/dt = -y + U s(y + b) + W u
@@ -76,13 +76,16 @@ class CTRNN(AbstractCell):
         """W u."""
         return self.from_inputs(u, self.input_weights, jnp.zeros_like(self.bias))
 
-    def advance(
-        self, state: Float[Array, " units"], driven: Float[Array, " units"], dt: Any = None
-    ) -> Float[Array, " units"]:
+    def seen(self, state: Sequence[Array]) -> Float[Array, " units"]:
+        """The outputs."""
+        return self.output(state[0])
+
+    def join(
+        self, state: Sequence[Array], product: Sequence[Array], driven: Sequence[Array], dt: Any = None
+    ) -> list[Array]:
         """The units after a step."""
         rate = (1.0 if dt is None else dt) / self.tau
-        target = matmul(self.recurrent_weights, self.output(state)) + driven
-        return state - jnp.expm1(-rate) * (target - state)
+        return [state[0] - jnp.expm1(-rate) * (product[0] + driven[0] - state[0])]
 
     def output(self, state: Float[Array, " units"]) -> Float[Array, " units"]:
         """s(y + b)."""

@@ -1,5 +1,6 @@
 """The simple recurrent cell."""
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from typing import Any
 
@@ -9,15 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...core.linalg import matmul
 from ...core.parameters import Unknown
 from ..weights import biases, check_choice, check_counts, input_weight, orthogonal, set_weights, weight
-from .cell import AbstractCell
+from .matrix_cell import AbstractMatrixCell
 
 ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "identity": lambda x: x}
 
 
-class Elman(AbstractCell):
+class Elman(AbstractMatrixCell):
     """The simple recurrent cell; with the identity as activation, a linear system.
 
         h[t] = s(W u[t] + U h[t-1] + b),      output = h[t]
@@ -59,12 +59,12 @@ class Elman(AbstractCell):
         """W u + b."""
         return self.from_inputs(u, self.input_weights, self.bias)
 
-    def advance(
-        self, state: Float[Array, " units"], driven: Float[Array, " units"], dt: Any = None
-    ) -> Float[Array, " units"]:
+    def join(
+        self, state: Sequence[Array], product: Sequence[Array], driven: Sequence[Array], dt: Any = None
+    ) -> list[Array]:
         """The units after an input."""
-        del dt
-        return ACTIVATIONS[self.activation](driven + matmul(self.recurrent_weights, state))
+        del state, dt
+        return [ACTIVATIONS[self.activation](driven[0] + product[0])]
 
     def lipschitz(self) -> tuple[float, float]:
         """The norms of U and of W: no activation has a slope above 1."""

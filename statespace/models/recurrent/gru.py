@@ -1,20 +1,22 @@
 """The gated recurrent unit."""
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ...core.linalg import matmul
 from ...core.parameters import Unknown
 from ..weights import biases, check_choice, check_counts, input_weight, orthogonal, set_weights, weight
 from .cell import AbstractCell
+from .matrix_cell import AbstractMatrixCell
 
 
-class GRU(AbstractCell):
+class GRU(AbstractMatrixCell):
     """The gated recurrent unit, in both conventions of its reset gate.
 
         r = s(W_r u + U_r h + b_r)          (reset)
@@ -68,18 +70,39 @@ class GRU(AbstractCell):
         """The inputs' part of both gates and of the candidate."""
         return self.from_inputs(u, self.input_weights, self.bias)
 
+    @property
+    def gates(self) -> int:
+        """Reset, update and the candidate."""
+        return 3
+
+    def join(
+        self, state: Sequence[Array], product: Sequence[Array], driven: Sequence[Array], dt: Any = None
+    ) -> list[Array]:
+        """The units after an input."""
+        del dt
+        r, z = (jax.nn.sigmoid(driven[i] + product[i]) for i in (0, 1))
+        n = jnp.tanh(driven[2] + r * (product[2] + self.recurrent_bias))
+        return [(1 - z) * n + z * state[0]]
+
     def advance(
         self, state: Float[Array, " units"], driven: Float[Array, " gates"], dt: Any = None
     ) -> Float[Array, " units"]:
         """The units after an input."""
-        del dt
-        size = self.units
         if self.reset == "after":
-            recurrent = matmul(self.recurrent_weights, state)
-            r, z = jnp.split(jax.nn.sigmoid(driven[: 2 * size] + recurrent[: 2 * size]), 2)
-            n = jnp.tanh(driven[2 * size :] + r * (recurrent[2 * size :] + self.recurrent_bias))
-        else:
-            gates, candidate = self.recurrent_weights[: 2 * size], self.recurrent_weights[2 * size :]
-            r, z = jnp.split(jax.nn.sigmoid(driven[: 2 * size] + matmul(gates, state)), 2)
-            n = jnp.tanh(driven[2 * size :] + matmul(candidate, r * state))
+            return super().advance(state, driven, dt)
+        size = self.units
+        gates, candidate = self.recurrent_weights[: 2 * size], self.recurrent_weights[2 * size :]
+        r, z = jnp.split(jax.nn.sigmoid(driven[: 2 * size] + matmul(gates, state)), 2)
+        n = jnp.tanh(driven[2 * size :] + matmul(candidate, r * state))
         return (1 - z) * n + z * state
+
+    def along(
+        self,
+        driven: Float[Array, "time driven"],
+        state: Float[Array, " units"],
+        dt: Float[Array, " time"] | None,
+        mask: Bool[Array, " time"] | None,
+    ) -> tuple[Float[Array, "time units"], Float[Array, " units"]]:
+        """All states; where the gate acts before the product, that is not one of the units with a matrix."""
+        way = AbstractMatrixCell if self.reset == "after" else AbstractCell
+        return way.along(self, driven, state, dt, mask)

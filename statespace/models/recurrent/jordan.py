@@ -1,5 +1,6 @@
 """The cell whose recurrence goes through its output only."""
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from typing import Any
 
@@ -9,11 +10,11 @@ from jaxtyping import Array, Float
 from ...core.linalg import matmul
 from ...core.parameters import Unknown
 from ..weights import biases, check_choice, check_counts, input_weight, normal, set_weights, weight
-from .cell import AbstractCell
 from .elman import ACTIVATIONS
+from .matrix_cell import AbstractMatrixCell
 
 
-class Jordan(AbstractCell):
+class Jordan(AbstractMatrixCell):
     """The cell whose recurrence goes through its output only: a nonlinear autoregression of order one.
 
         h[t] = s(W u[t] + U o[t-1] + b),      o[t] = V h[t] + c,      output = state = o[t]
@@ -62,10 +63,10 @@ class Jordan(AbstractCell):
         """W u + b."""
         return self.from_inputs(u, self.input_weights, self.bias)
 
-    def advance(
-        self, state: Float[Array, " units"], driven: Float[Array, " hidden"], dt: Any = None
-    ) -> Float[Array, " units"]:
+    def join(
+        self, state: Sequence[Array], product: Sequence[Array], driven: Sequence[Array], dt: Any = None
+    ) -> list[Array]:
         """The outputs after an input."""
-        del dt
-        h = ACTIVATIONS[self.activation](driven + matmul(self.recurrent_weights, state))
-        return matmul(self.output_weights, h) + self.output_bias
+        del state, dt
+        h = ACTIVATIONS[self.activation](driven[0] + product[0])
+        return [matmul(self.output_weights, h) + self.output_bias]

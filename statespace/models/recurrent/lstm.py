@@ -1,5 +1,6 @@
 """The long short-term memory cell."""
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from typing import Any
 
@@ -8,10 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ...core.linalg import matmul
 from ...core.parameters import Unknown
 from ..weights import biases, check_counts, input_weight, orthogonal, set_weights, weight, zeros
-from .cell import AbstractCell
+from .matrix_cell import AbstractMatrixCell
 
 
 def _forget(cell: "LSTM") -> Array:
@@ -19,7 +19,7 @@ def _forget(cell: "LSTM") -> Array:
     return jnp.where(jnp.arange(4 * cell.units) // cell.units == 1, 1.0, 0.0)
 
 
-class LSTM(AbstractCell):
+class LSTM(AbstractMatrixCell):
     """The long short-term memory cell with forget gate, and peepholes if asked for.
 
         i = s(W_i u + U_i h + p_i * c + b_i),      f = s(W_f u + U_f h + p_f * c + b_f)
@@ -84,19 +84,29 @@ class LSTM(AbstractCell):
         """The inputs' part of the gates and of the candidate."""
         return self.from_inputs(u, self.input_weights, self.bias)
 
-    def advance(
-        self, state: Float[Array, " state"], driven: Float[Array, " gates"], dt: Any = None
-    ) -> Float[Array, " state"]:
+    @property
+    def gates(self) -> int:
+        """Input, forget, candidate and output."""
+        return 4
+
+    @property
+    def parts(self) -> int:
+        """Units and cells."""
+        return 2
+
+    def join(
+        self, state: Sequence[Array], product: Sequence[Array], driven: Sequence[Array], dt: Any = None
+    ) -> list[Array]:
         """Units and cells after an input."""
         del dt
-        h, c = jnp.split(state, 2)
-        i, f, g, o = jnp.split(driven + matmul(self.recurrent_weights, h), 4)
+        c = state[1]
+        i, f, g, o = (u + p for u, p in zip(driven, product, strict=True))
         if self.peepholes:
             i, f = i + self.peephole_weights[0] * c, f + self.peephole_weights[1] * c
         c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
         if self.peepholes:
             o = o + self.peephole_weights[2] * c
-        return jnp.concatenate([jax.nn.sigmoid(o) * jnp.tanh(c), c])
+        return [jax.nn.sigmoid(o) * jnp.tanh(c), c]
 
     def output(self, state: Float[Array, " state"]) -> Float[Array, " units"]:
         """The units."""

@@ -15,7 +15,8 @@ from statespace.inference.amortised import state as states
 from statespace.inference.amortised.batches import Corpus, buckets, epoch
 from statespace.inference.amortised.paths import draw_paths
 from statespace.inference.amortised.svi import AmortisedSVI
-from statespace.inference.amortised.training import Trainee, Trainer
+from statespace.inference.amortised.training import Trainer
+from statespace.inference.amortised.weights import Trainee
 from statespace.models.deep import MLP, Combiner, Encoder, Guide
 
 LENGTHS = np.array([5, 6, 6, 50, 52, 7, 20, 21, 5, 49])
@@ -116,7 +117,7 @@ def test_seeds_side_by_side_are_the_same_as_one_by_one():
         np.testing.assert_array_equal(value, starts[path][0])
     best, seed = several.best(progress.state, progress.history)
     assert seed == int(np.argmax(progress.history.held_out.max(axis=0)))
-    kept = parameters(best)
+    kept = parameters(several.weights.point(best))
     for path, value in progress.state.best.items():
         np.testing.assert_array_equal(kept[path].value, value[seed])
 
@@ -177,7 +178,7 @@ def test_the_inference_network_learns_the_posterior():
     exact = sum(ss.log_likelihood(kalman, y) for y in test.y) / test.lengths.sum()
     bound = np.mean([found.bound(progress.state.values, test, jax.random.key(k)) for k in range(5)])
     assert exact - 0.02 < bound < exact + 0.005
-    trained = found.learned(progress.state.values)
+    trained = found.weights.point(progress.state.values)
     keys = jax.random.split(jax.random.key(4), 4000)
     one = linear.sequence(test.y[0])
     x = jax.jit(jax.vmap(lambda k: draw_paths(trained.model, trained.guide, one, 1, k).x[:, 0]))(keys)

@@ -92,6 +92,16 @@ class AbstractHead(eqx.Module):
             raise ValueError(f"the head's weights have shape {known.shape}, but the cell has {outputs} outputs")
         return with_fields(self, outputs=outputs)
 
+    def observing(self, count: int) -> Self:
+        """The head of so many series, as they are known before any data are.
+
+        Raises:
+            ValueError: If its weights are for another number.
+        """
+        if self.series not in (None, count):
+            raise ValueError(f"the head observes {self.series} series, expected {count}")
+        return with_fields(self, series=count)
+
     def bind(self, binding: Any) -> Self:
         """The head tied to the number of series, and to the data's level and unit where it has none yet.
 
