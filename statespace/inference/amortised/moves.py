@@ -176,9 +176,13 @@ class AmortisedMoves(eqx.Module):
     guide: AbstractGuide
     num_particles: int = eqx.field(static=True)
 
-    def look_ahead(self, x: Any, slot: Frame) -> None:
-        """None: nothing is promised."""
-        del x, slot
+    def look_ahead(self, x: Any, slot: Frame) -> Float[Array, " particle"] | None:
+        """What the guide's twist promises of each particle; None without one."""
+        if not self.guide.twisted:
+            return None
+        promised = jax.vmap(lambda one: self.guide.promise(slot.messages, *self.model.split(one)))(state_of(x))
+        promised = jax.lax.stop_gradient(promised)  # the twist is learned apart
+        return promised if slot.inside is None else jnp.where(slot.inside, promised, 0.0)
 
     def move(self, parents: Any, slot: Frame, key: Any) -> tuple[Any, Array]:
         """Draws from the guide, with the observation's log density and the ratio of prior and guide."""

@@ -20,11 +20,14 @@ from jaxtyping import Array, Float
 
 from ...core.belief import Particles
 from ...core.resample import RESAMPLERS
-from ...models.deep import AbstractGuide, DeepStateSpace
+from ...models.deep import AbstractGuide, DeepStateSpace, Guide
 from .. import feynman_kac
 from ..feynman_kac import Options
 from .moves import AmortisedMoves, Frame, Sequence, begun
 from .paths import Paths, continued, draw_paths
+from .twisting import twist_loss
+
+_TWIST = 2**31 - 1  # of a sequence's key, for what its twist is learned from
 
 
 class Bound(NamedTuple):
@@ -257,7 +260,8 @@ class FIVO(AbstractObjective):
     """The filtering variational objective: the log of a particle filter's estimate of the likelihood.
 
     The guide proposes, and particles are resampled where the effective sample size is low. The derivative leaves out
-    that of the choices, as is usual: it is biased, with much less noise.
+    that of the choices, as is usual: it is biased, with much less noise. A guide's twist, which particles are resampled
+    by as well, is learned beside the bound.
 
     Args:
         num_particles: Number of particles.
@@ -294,7 +298,13 @@ class FIVO(AbstractObjective):
         return True
 
     def memory(self, model: DeepStateSpace, guide: AbstractGuide, sequence: Sequence) -> Any:
-        """Particles with equal weights, and what the guide carries."""
+        """Particles with equal weights, and what the guide carries.
+
+        Raises:
+            ValueError: If the guide has a twist, which is learned from whole sequences.
+        """
+        if guide.twisted:
+            raise ValueError("a twist is learned from whole sequences: leave window= out")
         even = jnp.full(self.num_particles, -jnp.log(self.num_particles), sequence.y.dtype)
         return Particles(begun(model, sequence, self.num_particles), even), guide.memory(model)
 
@@ -315,7 +325,11 @@ class FIVO(AbstractObjective):
     ) -> tuple[Float[Array, ""], Bound, Any]:
         """Minus the sum over a batch, and the bounds."""
         if memory is None:
-            return super().loss(model, guide, batch, keys, kl_weight, memory)
+            total, found, _ = super().loss(model, guide, batch, keys, kl_weight, memory)
+            if isinstance(guide, Guide) and guide.twisted:
+                apart = jax.vmap(lambda k: jax.random.fold_in(k, _TWIST))(keys)
+                total = total + jnp.sum(jax.vmap(lambda one, k: twist_loss(model, guide, one, k))(batch, apart))
+            return total, found, None
 
         def one(sequence: Sequence, key: Any, memory: Any) -> tuple[Bound, Any]:
             frames, after = sequence.frames_along(model, guide, memory[1])

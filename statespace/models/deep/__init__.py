@@ -11,6 +11,7 @@ from .model import DeepStateSpace
 from .networks import MLP, NormalNetwork
 from .proposals import AbstractProposal, Combiner, Direct, MeanField, Prior, Product, Residual, TransitionNoise
 from .recurrent_dynamics import AbsorbingDynamics, RecurrentDynamics, StackedDynamics
+from .twist import Twist
 
 __all__ = [
     "MLP",
@@ -39,6 +40,7 @@ __all__ = [
     "Residual",
     "StackedDynamics",
     "TransitionNoise",
+    "Twist",
     "deep_markov_model",
     "kvae",
     "smoothed_moments",

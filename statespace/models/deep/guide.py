@@ -13,6 +13,7 @@ from .encoder import Encoder, frames
 from .laws import Law
 from .model import DeepStateSpace
 from .proposals import AbstractProposal, Combiner, MeanField
+from .twist import Twist
 
 
 class AbstractGuide(eqx.Module):
@@ -64,6 +65,21 @@ class AbstractGuide(eqx.Module):
             prior: The model's law of the latent states at the stamp.
         """
 
+    @property
+    def twisted(self) -> bool:
+        """Whether it promises anything of the future."""
+        return False
+
+    def promise(self, messages: Any, h: Float[Array, " path"], z: Float[Array, " latent"]) -> Float[Array, ""] | None:
+        """How well a particle agrees with what is to come, by a twist; None without one.
+
+        Args:
+            messages: Those of a stamp.
+            h: The model's path at the stamp before.
+            z: The latent state at the stamp before.
+        """
+        del messages, h, z
+
     def memory(self, model: DeepStateSpace) -> Any:
         """What a guide carries from one part of a sequence to the next, before the first part.
 
@@ -89,11 +105,13 @@ class Guide(AbstractGuide):
     Args:
         encoder: What is known of the sequence; None for a proposal that reads no messages.
         proposal: The law of the latent state at a stamp.
+        twist: What particles are resampled by beside their weights: how well they agree with the future. None for their
+            weights alone.
         skips: Whether the model's own law is proposed at stamps where nothing is observed, which then change no weight.
 
     Raises:
-        TypeError: If the proposal is none.
-        ValueError: If a proposal that combines messages has no encoder.
+        TypeError: If the proposal or the twist is none.
+        ValueError: If a proposal that combines messages has no encoder, or a twist one that knows more than the future.
 
     Example:
         >>> from statespace.models.deep import Prior
@@ -105,16 +123,28 @@ class Guide(AbstractGuide):
 
     encoder: Encoder | None
     proposal: AbstractProposal
+    twist: Twist | None
     skips: bool = eqx.field(static=True)
 
-    def __init__(self, encoder: Encoder | None, proposal: AbstractProposal, *, skips: bool = False):
-        self.encoder, self.proposal, self.skips = encoder, proposal, skips
+    def __init__(
+        self, encoder: Encoder | None, proposal: AbstractProposal, *, twist: Twist | None = None, skips: bool = False
+    ):
+        self.encoder, self.proposal, self.twist, self.skips = encoder, proposal, twist, skips
 
     def __check_init__(self):
         if not isinstance(self.proposal, AbstractProposal):
             raise TypeError(f"Guide takes an encoder and a proposal, got {type(self.proposal).__name__} for the latter")
         if self.encoder is None and isinstance(self.proposal, Combiner | MeanField):
             raise ValueError(f"{type(self.proposal).__name__} combines messages: give an encoder")
+        if self.twist is None:
+            return
+        if not isinstance(self.twist, Twist):
+            raise TypeError(f"twist= takes a Twist, got {type(self.twist).__name__}")
+        if self.encoder is None or self.encoder.forward is not None or self.encoder.path:
+            raise ValueError(
+                "a twist compares states with messages about the future alone: give an encoder with backward=, and "
+                "without forward= and path=True"
+            )
 
     @property
     def direction(self) -> str:
@@ -149,6 +179,15 @@ class Guide(AbstractGuide):
         shown, dt = _shown(self.encoder, model, y, present, steps, path)
         messages, forward = self.encoder.along(shown, state=forward, inside=inside, dt=dt)
         return messages, (forward, None if path is None else path[-1])
+
+    @property
+    def twisted(self) -> bool:
+        """Whether there is a twist."""
+        return self.twist is not None
+
+    def promise(self, messages: Any, h: Float[Array, " path"], z: Float[Array, " latent"]) -> Float[Array, ""] | None:
+        """What the twist says; arguments as of `AbstractGuide`."""
+        return None if self.twist is None else self.twist(messages, h, z)
 
     def propose(
         self, model: DeepStateSpace, messages: Any, h: Float[Array, " path"], z: Float[Array, " latent"], prior: Law
