@@ -131,7 +131,7 @@ for label, p in {"draws": filled, "each key's own rate": dict.fromkeys(pieces, r
 sample = ss.simulate(one, len(chorale), key=7).y[0].to_numpy()
 figure, axes = plt.subplots(3, 1, figsize=(8, 7.5), sharex=True, layout="constrained")
 rolls = {"a test chorale": chorale.to_numpy(), "what is hidden, filled in": filled[first]}
-ss.plots.piano_roll(rolls, missing=hidden, keys=(46, 94), axes=axes[:2])
+ss.plots.piano_roll(rolls, hidden=hidden, keys=(46, 94), axes=axes[:2])
 ss.plots.piano_roll({"a sample": sample}, keys=(46, 94), axes=axes[2:])
 axes[2].set_xlabel("quarter notes")
 if not SMALL:

@@ -15,7 +15,7 @@ _FAINT = 0.1  # probability below which a key is not shown for its own sake
 
 
 def piano_roll(
-    rolls: Any, *, missing: Any = None, lowest: int = 21, keys: tuple[int, int] | None = None, axes: Any = None
+    rolls: Any, *, hidden: Any = None, lowest: int = 21, keys: tuple[int, int] | None = None, axes: Any = None
 ) -> np.ndarray:
     """Draws a panel for each roll: keys that sound in blue, their probabilities as shades of it.
 
@@ -24,7 +24,7 @@ def piano_roll(
 
     Args:
         rolls: Zeros and ones, or probabilities, (time, key): a data frame or an array, or several by name.
-        missing: Which cells were kept from the model, (time, key).
+        hidden: Which cells were kept from the model, (time, key).
         lowest: MIDI number of the first column: 21 for a piano's lowest key.
         keys: MIDI numbers of the lowest and highest key to draw; those that sound anywhere when left out.
         axes: Where to draw, one Axes for each roll; a new figure when left out.
@@ -43,9 +43,9 @@ def piano_roll(
     """
     tables = {name: _table(roll) for name, roll in (rolls if isinstance(rolls, Mapping) else {"": rolls}).items()}
     shapes = {table.shape for table in tables.values()}
-    hidden = None if missing is None else np.asarray(missing, dtype=bool)
+    hidden = None if hidden is None else np.asarray(hidden, dtype=bool)
     if len(shapes) != 1 or (hidden is not None and {hidden.shape} != shapes):
-        others = "" if hidden is None else f", and missing={hidden.shape}"
+        others = "" if hidden is None else f", and hidden={hidden.shape}"
         raise ValueError(f"rolls of one shape (time, key) are needed, got {sorted(shapes)}{others}")
     low, high = _range(list(tables.values()), lowest) if keys is None else keys
     height = min(max(0.06 * (high - low + 1) + 0.4, 1.4), 4.0)

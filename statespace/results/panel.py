@@ -85,6 +85,11 @@ class PanelFit(Mapping[str, Fitted]):
         return self.joint.history
 
     @property
+    def filter_method(self) -> Any:
+        """How states are integrated out; see `Fitted.filter_method`."""
+        return self.joint.filter_method
+
+    @property
     def log_likelihood(self) -> float | None:
         """The sum of the log-likelihoods at the estimates; None for NUTS."""
         return self.joint.log_likelihood
@@ -113,7 +118,7 @@ class PanelFit(Mapping[str, Fitted]):
             groups["posterior"] = posterior(joint.draws, joint.coefficients)
             stats = {name: (("chain", "draw"), value) for name, value in joint.sample_stats.items()}
             groups["sample_stats"] = labelled(stats, {})
-            groups |= self._densities()
+            groups |= self._densities() if all(m.pointwise is not None for m in self.members.values()) else {}
         tree = xr.DataTree.from_dict(groups)
         tree["members"] = xr.DataTree(children={name: member.to_datatree() for name, member in self.members.items()})
         return tree

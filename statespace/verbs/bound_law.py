@@ -12,10 +12,10 @@ import numpyro
 from ..data import Series, as_series, placeholder
 from ..inference.amortised import ELBO, AbstractObjective, BoundDistribution
 from ..inference.amortised.batches import Corpus
-from ..models.deep import AbstractGuide, DeepStateSpace, Guide, Prior
-from .corpus import corpus_of, pooled
+from ..models.deep import AbstractGuide, DeepStateSpace
+from .corpus import as_guide, as_objective, corpus_of, pooled
 from .door import Prepared, bind, check_support, names_of_series
-from .panel import is_panel, members, one_clock, share
+from .panel import parts_of
 
 
 def bound_law(
@@ -56,7 +56,9 @@ def bound_law(
         key = numpyro.prng_key()
     if key is None:
         raise TypeError("a bound is drawn: run the program under numpyro.handlers.seed (SVI and MCMC do so)")
-    guide = Guide(None, Prior()) if guide is None else guide
+    if y is not None and length is not None:
+        raise ValueError("length= is for drawing (y=None); with y given the series has its own length")
+    guide, objective = as_guide(guide), as_objective(ELBO() if bound is None else bound, None, 1)
     if y is None:
         own = names_of_series(model, names)
         parts = [placeholder(length, times=times, inputs=inputs, input_columns=model.input_names, names=own)]
@@ -69,16 +71,12 @@ def bound_law(
     if y is not None:
         for part in parts:
             check_support(bound_model, part)
-    law = BoundDistribution(bound_model, guide, ELBO() if bound is None else bound, batch, key)
+    law = BoundDistribution(bound_model, guide, objective, batch, key)
     return law, None if y is None else jnp.asarray(batch.y)
 
 
 def _parts(model: DeepStateSpace, y: Any, inputs: Any, times: Any) -> list[Series]:
     """The sequences."""
-    if not is_panel(y):
-        return [as_series(y, inputs, times, input_columns=model.input_names)]
-    one_clock(y, times)
-    given = members(y)
-    each = zip(given.values(), share(inputs, list(given), "inputs"), share(times, list(given), "times"), strict=True)
     names = model.input_names
-    return [as_series(part, own, at, input_columns=names, may_be_missing=True) for part, own, at in each]
+    given = parts_of(y, inputs, times).values()
+    return [as_series(part, own, at, input_columns=names, may_be_missing=len(given) > 1) for part, own, at in given]

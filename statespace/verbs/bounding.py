@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from ..inference.amortised import ELBO, FIVO, IWAE, AbstractObjective, AmortisedFilter, Sequence
+from ..inference.amortised import IWAE, AbstractObjective, AmortisedFilter, Sequence
 from ..inference.amortised.batches import Corpus, buckets, epoch
 from ..inference.amortised.paths import draw_paths
-from ..models.deep import AbstractGuide, DeepStateSpace, Guide, Prior
+from ..models.deep import AbstractGuide, DeepStateSpace
 from ..results import Evaluation, Fitted, PanelFit
-from .corpus import corpus_of, sequences
+from .corpus import as_guide, as_objective, corpus_of, sequences
 from .door import Prepared, as_key, as_model, log_jacobian, require_known
 
-OBJECTIVES = {"elbo": ELBO, "iwae": IWAE, "fivo": FIVO}
+_PARTICLES = 128
 _BATCH = 20
 _SHAPES = 3  # lengths to which sequences are padded
 _ACTIVE = 0.01  # variance over stamps of a posterior mean, above which a latent state counts as active
@@ -29,7 +29,7 @@ def evaluate(
     data: Any = None,
     *,
     bound: str | AbstractObjective = "fivo",
-    num_particles: int = 128,
+    num_particles: int | None = None,
     repeats: int = 5,
     guide: AbstractGuide | None = None,
     inputs: Any = None,
@@ -46,7 +46,7 @@ def evaluate(
         data: A sequence or a panel, NaN is missing; the fit's own when left out.
         bound: "elbo" (one path, averaged over num_particles), "iwae", "fivo", or an objective of your own choice of
             options, which has its own number of particles.
-        num_particles: Number of particles.
+        num_particles: Number of particles, 128 when left out; an objective of your own has its own.
         repeats: How often each bound is computed.
         guide: What proposes; the fit's when left out, or the model's own transition (a bootstrap filter).
         inputs: Input columns, if the model reads any.
@@ -71,10 +71,10 @@ def evaluate(
     Reference: Maddison et al. (2017), "Filtering variational objectives", NeurIPS; Krishnan, Shalit and Sontag (2017),
     appendix.
     """
-    objective = _objective(bound, num_particles)
+    objective = as_objective(bound, num_particles, _PARTICLES)
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, got {repeats}")
-    names, prepared, found = _known(model, data, guide, inputs, times)
+    names, prepared, found = _known("evaluate", model, data, guide, inputs, times)
     corpus, deep = corpus_of(prepared), prepared[0].model
     keys = jax.random.split(as_key(key), repeats)
 
@@ -126,7 +126,8 @@ def collapse_report(
         `attrs` the `elbo`, the `iwae` and their `gap` in nats a stamp, and the number of `active_units`.
 
     Raises:
-        TypeError: If the model is no deep model, or a parameter unknown.
+        TypeError: If the model is no deep model, or the guide none.
+        ValueError: If a parameter is unknown, or there are no data.
 
     Example:
         >>> import jax.numpy as jnp, statespace as ss
@@ -137,7 +138,7 @@ def collapse_report(
 
     Reference: Burda, Grosse and Salakhutdinov (2016), "Importance weighted autoencoders", section 4.2 (active units).
     """
-    names, prepared, found = _known(model, data, guide, inputs, times)
+    names, prepared, found = _known("collapse_report", model, data, guide, inputs, times)
     del names
     corpus = corpus_of(prepared)
     deep: Any = prepared[0].model
@@ -146,10 +147,10 @@ def collapse_report(
     def met(batch: Sequence, k: Any) -> Any:
         return _path_moments(objective, deep, found, batch, k)
 
-    count, first, second, divergence, elbo, iwae = _over(corpus, met, as_key(key), progress, "latent states")
-    total = count.sum()
-    mean = first.sum(axis=0) / total
-    variance = second.sum(axis=0) / total - mean**2
+    length, first, second, divergence, elbo, iwae = _over(corpus, met, as_key(key), progress, "latent states")
+    mean = first.sum(axis=0) / length.sum()
+    variance = second.sum(axis=0) / length.sum() - mean**2
+    total = corpus.stamps
     latent = deep.dynamics.latent
     table = pd.DataFrame(
         {
@@ -172,7 +173,7 @@ def _bounds(objective: AbstractObjective, model: Any, guide: Any, batch: Sequenc
 
 @eqx.filter_jit
 def _path_moments(objective: IWAE, model: Any, guide: Any, batch: Sequence, key: Any) -> Any:
-    """Of each sequence: stamps, sums over them of posterior means and their squares, divergence, both bounds."""
+    """Of each sequence: its length, sums over stamps of posterior means and their squares, divergence, both bounds."""
 
     def one(sequence: Sequence, k: Any) -> Any:
         paths = draw_paths(model, guide, sequence, objective.num_particles, k)
@@ -201,7 +202,7 @@ def _over(corpus: Corpus, function: Callable[[Sequence, Any], Any], key: Any, pr
 
 
 def _known(
-    model: Any, data: Any, guide: Any, inputs: Any, times: Any
+    verb: str, model: Any, data: Any, guide: Any, inputs: Any, times: Any
 ) -> tuple[list[str], list[Prepared], AbstractGuide]:
     """Names, sequences with a model all of whose parameters are known, and the guide."""
     fits = dict(model) if isinstance(model, PanelFit) else {"": model}
@@ -211,21 +212,12 @@ def _known(
         raise TypeError(f"this scores a DeepStateSpace, or a fit of one by SVI(guide=...), got {type(deep).__name__}")
     if guide is None:
         method = first.filter_method if isinstance(first, Fitted) else None
-        guide = method.guide if isinstance(method, AmortisedFilter) else Guide(None, Prior())
+        guide = method.guide if isinstance(method, AmortisedFilter) else None
     if data is not None:
         names, prepared = sequences(first, data, inputs, times, None)
     elif isinstance(first, Fitted):
         names, prepared = list(fits), [Prepared(f.model, f.series, f.transform) for f in fits.values()]
     else:
-        raise ValueError("evaluate needs data (only a fit carries its own)")
-    require_known(prepared[0].model, "evaluate")
-    assert guide is not None
-    return names or ["y"], prepared, guide
-
-
-def _objective(bound: Any, num_particles: int) -> AbstractObjective:
-    if isinstance(bound, AbstractObjective):
-        return bound
-    if bound not in OBJECTIVES:
-        raise ValueError(f"bound={bound!r} is unknown: choose one of {', '.join(map(repr, OBJECTIVES))}")
-    return OBJECTIVES[bound](num_particles)
+        raise ValueError(f"{verb} needs data (only a fit carries its own)")
+    require_known(prepared[0].model, verb)
+    return names or ["y"], prepared, as_guide(guide)

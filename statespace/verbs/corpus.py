@@ -6,29 +6,57 @@ from typing import Any
 import numpy as np
 
 from ..data import Series, check_observed
+from ..inference.amortised import ELBO, FIVO, IWAE, AbstractObjective
 from ..inference.amortised.batches import Corpus
+from ..models.deep import AbstractGuide, Guide, Prior
 from .door import Prepared, as_model, bind, prepare
-from .panel import is_panel, members, one_clock, share
+from .panel import is_panel, parts_of
+
+_OBJECTIVES = {"elbo": ELBO, "iwae": IWAE, "fivo": FIVO}
 
 
 def sequences(
     model: Any, data: Any, inputs: Any, times: Any, transform: Any, like: list[Prepared] | None = None
 ) -> tuple[list[str] | None, list[Prepared]]:
     """The sequences with the model bound to all of them, or to earlier ones; names of a panel's."""
-    several = is_panel(data)
-    parts = members(data) if several else {"": data}
-    if several:
-        one_clock(data, times)
-    names = list(parts)
-    shared = zip(share(inputs, names, "inputs"), share(times, names, "times"), strict=True)
+    parts = parts_of(data, inputs, times)
     found: list[Prepared] = []
-    for part, (own, stamps) in zip(parts.values(), shared, strict=True):
+    for part, own, stamps in parts.values():
         change = (like or found)[0].transform if like or found else transform
         found.append(prepare(model, part, inputs=own, times=stamps, transform=change, part=True))
     whole = pooled([p.series for p in like or found])
     check_observed(whole)
     bound = bind(as_model(model), found[0].series, whole)
-    return names if several else None, [part._replace(model=bound) for part in found]
+    return list(parts) if is_panel(data) else None, [part._replace(model=bound) for part in found]
+
+
+def as_objective(bound: Any, num_particles: int | None, default: int) -> AbstractObjective:
+    """An objective by its name, or as it is.
+
+    Raises:
+        TypeError: If it is none.
+        ValueError: If the name is unknown, or a number of particles comes with an objective that has its own.
+    """
+    if isinstance(bound, str):
+        if bound.lower() not in _OBJECTIVES:
+            raise ValueError(f"bound={bound!r} is unknown: choose one of {', '.join(map(repr, _OBJECTIVES))}")
+        return _OBJECTIVES[bound.lower()](default if num_particles is None else num_particles)
+    if not isinstance(bound, AbstractObjective):
+        raise TypeError(f"bound= takes a name such as 'elbo', or ELBO(), IWAE() or FIVO(), got {bound!r}")
+    if num_particles is not None:
+        raise ValueError(f"num_particles= goes with a bound's name: {bound!r} has its own")
+    return bound
+
+
+def as_guide(guide: Any) -> AbstractGuide:
+    """The guide itself; the model's own transition, a bootstrap filter, in place of None.
+
+    Raises:
+        TypeError: If it is none.
+    """
+    if guide is not None and not isinstance(guide, AbstractGuide):
+        raise TypeError(f"guide= takes a Guide, got {type(guide).__name__}")
+    return Guide(None, Prior()) if guide is None else guide
 
 
 def pooled(parts: list[Series]) -> Series:

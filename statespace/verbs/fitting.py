@@ -21,7 +21,7 @@ from ..results import Fitted, PanelFit, Priors
 from .door import Prepared, as_key, check_method, prepare, problem_of, scale_of
 from .learning import learned
 from .maximising import maximised, optimised
-from .panel import is_panel, members, share
+from .panel import is_panel
 from .sampling import drawn, sampled
 
 _METHODS = (MaximumLikelihood, EM, MAP, AbstractSampler, AmortisedSVI)
@@ -159,16 +159,14 @@ def _prepared(
     """The series of a panel and their names, or one series and None."""
     if not is_panel(data):
         return None, [prepare(model, data, inputs=inputs, times=times, transform=transform)]
-    parts = members(data)
-    names = list(parts)
-    pairs = zip(parts.values(), share(inputs, names, "inputs"), share(times, names, "times"), strict=True)
+    parts = parts_of(data, inputs, times)
     found: list[Prepared] = []
-    for y, x, t in pairs:  # the first one's names, input scales and transform serve all
+    for y, x, t in parts.values():  # the first one's names, input scales and transform serve all
         first = found[0] if found else None
         change = transform if first is None else first.transform
         like = None if first is None else first.series
         found.append(prepare(model, y, inputs=x, times=t, transform=change, like=like))
-    return names, found
+    return list(parts), found
 
 
 def default_priors(model: Any, data: Any, *, inputs: Any = None, times: Any = None, transform: Any = None) -> Priors:

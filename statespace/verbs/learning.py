@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..inference.amortised import AmortisedFilter, AmortisedSVI
+from ..inference.amortised import AmortisedFilter, AmortisedSVI, streams
 from ..inference.amortised import state as states
 from ..inference.amortised.training import Progress, Trainer
 from ..inference.amortised.weights import Trainee
 from ..inference.priors import merge_priors
 from ..inference.starts import start_values
 from ..models import parameters, redrawn, unknown, with_fields, with_values
-from ..results import Fitted, PanelFit, Status
+from ..results import Fitted, PanelFit, Status, in_words
 from ..results.training import GROUP, training_group
 from .accounts import specification
 from .corpus import corpus_of, pooled, sequences
@@ -23,7 +23,6 @@ from .door import LEARNED, Prepared, as_model, scale_of
 
 _TELLING = (
     "batch_size",
-    "learning_rate",
     "clip",
     "num_buckets",
     "num_seeds",
@@ -31,7 +30,7 @@ _TELLING = (
     "weights",
     "window",
 )  # options that mark a run
-_DRAWS = 2**31 - 3  # of the key of a fit, for draws of weights
+_RATES = (0, 1, 10, 100, 1000, 10_000)  # steps at which a schedule is told from others
 _NO_KL = 0.01  # nats a stamp below which the latent states carry nothing
 
 
@@ -72,6 +71,7 @@ def go_on(fitted: Any, num_steps: int | None, priors: Any, held_out: Any, progre
     if bool(details["held_out"]) != (held_out is not None):
         had = "had held-out sequences: pass the same" if details["held_out"] else "had no held-out sequences: pass no"
         raise ValueError(f"the fit {had} ones as held_out= to go on with it")
+    _check_patience(first.sampler, held_out)
     law = {path: v for path, v in {**first.priors, **(priors or {})}.items() if not isinstance(v, str)}
     if missing := [path for path in first.priors if path not in law]:
         raise ValueError(f"the fit had priors on {', '.join(missing)}: pass them as priors= to go on with it")
@@ -103,6 +103,7 @@ def _task(
     start: Any,
 ) -> _Task:
     """What `fit` was asked for."""
+    _check_patience(method, held_out)
     if method.weights == "normal" and not priors:
         raise ValueError("weights='normal' learns laws of the weights that have priors: name some by priors=")
     names, prepared = sequences(model, data, inputs, times, transform)
@@ -120,6 +121,11 @@ def _task(
     learned = [path for path in parameters(trainee) if path not in held]
     given = {path: laws[path] for path in priors or {}}
     return _Task(names, prepared, _trainer(prepared, other, trainee, learned, given, method, key))
+
+
+def _check_patience(method: AmortisedSVI, held_out: Any) -> None:
+    if method.patience is not None and held_out is None:
+        raise ValueError("patience= waits for a better held-out bound: hold some sequences out by held_out=")
 
 
 def _trainer(
@@ -145,7 +151,9 @@ def _split(
             f"held_out={part} of {len(prepared)} sequences leaves none on one side: give a share between 0 and 1 of a "
             "panel, or sequences of their own"
         )
-    out = set(np.asarray(jax.random.permutation(jax.random.fold_in(key, 1), len(prepared)))[:count].tolist())
+    out = set(
+        np.asarray(jax.random.permutation(jax.random.fold_in(key, streams.SPLIT), len(prepared)))[:count].tolist()
+    )
     keep = [i for i in range(len(prepared)) if i not in out]
     return [names[i] for i in keep], [prepared[i] for i in keep], [prepared[i] for i in sorted(out)]
 
@@ -174,7 +182,7 @@ def _starting(trainee: Trainee, start: Any, held: dict[str, Any], mean: Any, sca
         if path in known and np.shape(value) != known[path].shape:
             raise ValueError(f"{path} has shape {np.shape(value)}, expected {known[path].shape}")
     missing = [path for path, p in known.items() if p.value is None]
-    drawn = redrawn(trainee, missing, jax.random.fold_in(key, 0))
+    drawn = redrawn(trainee, missing, jax.random.fold_in(key, streams.START))
     if "model.head.bias" in missing:
         drawn = with_values(drawn, {"model.head.bias": trainee.model.head.typical_bias(mean)})
     drawn = with_values(drawn, values)
@@ -183,12 +191,22 @@ def _starting(trainee: Trainee, start: Any, held: dict[str, Any], mean: Any, sca
 
 
 def _mark(trainer: Trainer) -> str:
-    """What tells a run from others: its data, first values, options and key."""
-    numbers = [[len(y), float(y.sum())] for y in trainer.corpus.y]
-    values = {path: (np.shape(v), float(jnp.sum(v))) for path, v in trainer.begin().values.items()}
+    """What tells a run from others: its data, first values, what is held, priors, options and key."""
+    corpora = [trainer.corpus] if trainer.held_out is None else [trainer.corpus, trainer.held_out]
+    numbers = [
+        [[len(y), float(y.sum()), int(mask.sum())] for y, mask in zip(c.y, c.mask, strict=True)] for c in corpora
+    ]
+    first = trainer.begin()
+    values = {path: (np.shape(v), float(jnp.sum(v))) for path, v in first.values.items()}
+    held = {path: float(jnp.sum(p.value)) for path, p in parameters(trainer.trainee).items() if path not in values}
+    priors = {path: in_words(law) for path, law in trainer.weights.priors.items()}
     method = trainer.options
     options = {name: getattr(method, name) for name in _TELLING}
-    return states.digest(numbers, values, options, method.objective, np.asarray(jax.random.key_data(trainer.key)))
+    rate = method.learning_rate
+    options["learning_rate"] = [float(rate(step)) for step in _RATES] if callable(rate) else rate
+    shape = str(jax.tree.structure(first.optimizer))
+    key = np.asarray(jax.random.key_data(trainer.key))
+    return states.digest(numbers, values, held, priors, options, shape, method.objective, key)
 
 
 def _run(
@@ -262,7 +280,7 @@ def _draws(trainer: Trainer, values: dict[str, Any]) -> dict[str, Any] | None:
     """Draws of the model's weights that have laws, (chain, draw, ...), or None where all are points."""
     if not trainer.weights.laws:
         return None
-    found = trainer.weights.sample(values, trainer.options.num_samples, jax.random.fold_in(trainer.key, _DRAWS))
+    found = trainer.weights.sample(values, trainer.options.num_samples, jax.random.fold_in(trainer.key, streams.DRAWS))
     return {path.removeprefix("model."): np.asarray(v)[None] for path, v in found.items()}
 
 

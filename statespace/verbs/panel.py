@@ -74,6 +74,21 @@ def one_clock(data: Any, times: Any = None) -> None:
         )
 
 
+def parts_of(data: Any, inputs: Any = None, times: Any = None) -> dict[str, tuple[Any, Any, Any]]:
+    """Each series of a panel with its inputs and stamps, by name; a single series is called "y".
+
+    Raises:
+        ValueError: If inputs or times do not match the members, or some series are regular and others not.
+    """
+    if not is_panel(data):
+        return {"y": (data, inputs, times)}
+    one_clock(data, times)
+    parts = members(data)
+    names = list(parts)
+    each = zip(parts.values(), share(inputs, names, "inputs"), share(times, names, "times"), strict=True)
+    return dict(zip(names, each, strict=True))
+
+
 def for_each_member(verb: Callable[..., Any]) -> Callable[..., Any]:
     """A verb of (model, data, ...) that, given a panel or the fit of one, returns its results by member."""
 
@@ -81,11 +96,13 @@ def for_each_member(verb: Callable[..., Any]) -> Callable[..., Any]:
     def call(model: Any, *args: Any, **options: Any) -> Any:
         given = args[0] if args else options.get("data")
         fitted = model if isinstance(model, PanelFit) else None
-        if fitted is None and not is_panel(given):
+        if given is not None and not is_panel(given):  # what the members share serves any other series
+            return verb(model if fitted is None else fitted.joint, *args, **options)
+        if given is None and fitted is None:
             return verb(model, *args, **options)
         parts = dict.fromkeys(fitted) if given is None and fitted is not None else members(given)
         names = list(parts)
-        models = [model] * len(names) if fitted is None else [fitted[name] for name in names]
+        models = [model] * len(names) if fitted is None else [fitted.members.get(name, fitted.joint) for name in names]
         shared = {what: share(options[what], names, what) for what in _EACH if options.get(what) is not None}
         keys = None if options.get("key") is None else jax.random.split(as_key(options["key"]), len(names))
         found = {}

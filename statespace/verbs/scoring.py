@@ -12,7 +12,7 @@ from ..diagnostics import crps_ensemble, pit
 from ..results import Fitted, ForecastScores, PanelFit
 from .door import Prepared, as_key, prepare
 from .forecasting import forecast
-from .panel import is_panel, members, share
+from .panel import parts_of
 
 
 def score_forecasts(
@@ -103,11 +103,10 @@ def _sequences(model: Any, data: Any, inputs: Any, times: Any) -> tuple[list[str
     if data is None:
         own = fits or {"y": model}
         return list(own), own, {name: Prepared(f.model, f.series, f.transform) for name, f in own.items()}
-    given = members(data) if is_panel(data) else {"y": data}
-    names = list(given)
-    models = {name: fits.get(name, first) for name in names}
-    shared = zip(names, share(inputs, names, "inputs"), share(times, names, "times"), strict=True)
-    return names, models, {n: prepare(models[n], given[n], inputs=own, times=at) for n, own, at in shared}
+    given = parts_of(data, inputs, times)
+    models = {name: fits.get(name, first) for name in given}
+    found = {n: prepare(models[n], y, inputs=own, times=at) for n, (y, own, at) in given.items()}
+    return list(given), models, found
 
 
 def _origins(origins: int | Sequence[int], length: int, horizon: int, name: str) -> list[int]:

@@ -74,7 +74,7 @@ def test_missing_cells_are_hatched_and_kept_ones_in_every_panel():
     hidden = np.zeros((20, 88), bool)
     hidden[5:9] = hidden[12:, 40:45] = True
     seen = np.where(hidden, np.nan, roll())
-    axes = plots.piano_roll({"truth": roll(), "seen": seen, "sample": roll()}, missing=hidden)
+    axes = plots.piano_roll({"truth": roll(), "seen": seen, "sample": roll()}, hidden=hidden)
     axes[0].figure.canvas.draw()
     for ax in axes:
         assert {patch.get_hatch() for patch in ax.patches} == {"////"}
@@ -108,7 +108,7 @@ def test_a_roll_with_dates_has_dates():
     [
         (lambda: plots.piano_roll({}), "one shape"),
         (lambda: plots.piano_roll({"a": roll(), "b": roll(9)}), r"got \[\(9, 88\), \(20, 88\)\]"),
-        (lambda: plots.piano_roll(roll(), missing=roll(9) > 0), r"missing=\(9, 88\)"),
+        (lambda: plots.piano_roll(roll(), hidden=roll(9) > 0), r"hidden=\(9, 88\)"),
         (lambda: plots.piano_roll(np.zeros(5)), r"shape \(time, key\)"),
         (lambda: plots.piano_roll(roll(), axes=plt.subplots(1, 2)[1]), "1 Axes are needed"),
     ],

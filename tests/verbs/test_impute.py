@@ -46,7 +46,7 @@ def test_a_part_of_a_row_is_drawn_given_the_rest(kind):
     np.testing.assert_array_equal(rows[:, seen], np.broadcast_to([2.0, 0.1], (COUNT, 2)))
 
 
-def test_posterior_draws_transforms_and_refusals():
+def test_draws_are_labelled_and_bad_calls_refused():
     y = ss.datasets.nile().iloc[:30].copy()
     y.iloc[4:8] = np.nan
     found = ss.impute(ss.LocalLevel(0.05) + ss.Noise(0.1), np.log(y), num_samples=5, key=0)

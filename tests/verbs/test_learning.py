@@ -53,7 +53,7 @@ def test_a_fit_of_a_panel_serves_every_verb(found):
     assert table.loc["steps", "value"] == STEPS
 
 
-def test_the_weights_are_those_with_the_best_held_out_bound(found):
+def test_the_status_names_the_step_of_the_best_held_out_bound(found):
     assert f"at step {int(found.history['evaluated_at'][int(np.argmax(found.history['held_out'].values))])}" in (
         found.status.message
     )

@@ -79,7 +79,7 @@ def test_a_fit_is_scored_on_new_data_with_inputs_and_several_series():
     np.testing.assert_allclose(own.error, found.error)
 
 
-def test_a_deep_model_is_scored_over_a_panel_with_gaps_in_time():
+def test_a_deep_model_is_scored_over_a_panel():
     model, guide = ss.deep_markov_model(2, latent=2, transition=4, emission=[4], encoder=4, key=0)
     random = np.random.default_rng(0)
     panel = {name: pd.DataFrame(random.integers(0, 2, (8, 2)), columns=["a", "b"]) for name in "uv"}

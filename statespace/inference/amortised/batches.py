@@ -36,6 +36,11 @@ class Corpus(NamedTuple):
         return np.array([len(y) for y in self.y])
 
     @property
+    def stamps(self) -> int:
+        """How many stamps have an observation, at least 1."""
+        return max(sum(int(mask.any(axis=1).sum()) for mask in self.mask), 1)
+
+    @property
     def complete(self) -> bool:
         """Whether nothing is missing."""
         return all(bool(mask.all()) for mask in self.mask)

@@ -1,5 +1,6 @@
 """How particles of a deep model move by a guide, and the weights that they get."""
 
+import math
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -12,7 +13,7 @@ from ...core.draws import sample_each
 from ...core.missing import masked_log_prob
 from ...core.step import Step
 from ...models.deep import AbstractGuide, DeepStateSpace
-from ...models.deep.laws import Law, divergence_each, either, log_density_each, moved
+from ...models.deep.laws import Law, either, log_density_each, moved
 from ..moves import state_of, with_previous
 
 
@@ -62,6 +63,13 @@ class Sequence(eqx.Module):
         """All stamps of a part of a sequence, and what the guide carries to the next part."""
         messages, memory = guide.messages_along(model, self.y, self._seen, self.steps, self.inside, memory)
         return Frame(self.steps, self.y, self.mask, messages, self.inside, self.shown), memory
+
+    @property
+    def stamps(self) -> Any:
+        """How many stamps have an observation: what a bound in nats a stamp is counted by."""
+        if self.mask is not None:
+            return jnp.sum(jnp.any(self.mask, axis=-1))
+        return math.prod(self.y.shape[:-1]) if self.inside is None else jnp.sum(self.inside)
 
     @property
     def _seen(self) -> Any:
@@ -125,11 +133,6 @@ def log_ratio(model: DeepStateSpace, move: Proposed) -> Float[Array, " latent"]:
     """Log p(z) - log q(z) of each latent state, in joint laws given those before it."""
     z = model.split(move.x)[1]
     return log_density_each(move.prior, z) - log_density_each(move.guide, z)
-
-
-def divergence(move: Proposed) -> Float[Array, " latent"]:
-    """KL(q || p) in a term for each latent state: their sum is what minus the log ratio is on average."""
-    return divergence_each(move.guide, move.prior)
 
 
 def seen_density(model: DeepStateSpace, x: Float[Array, " state"], frame: Frame) -> Float[Array, ""]:

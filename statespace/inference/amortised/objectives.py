@@ -20,14 +20,13 @@ from jaxtyping import Array, Float
 
 from ...core.belief import Particles
 from ...core.resample import RESAMPLERS
-from ...models.deep import AbstractGuide, DeepStateSpace, Guide
+from ...models.deep import AbstractGuide, DeepStateSpace
 from .. import feynman_kac
 from ..feynman_kac import Options
+from . import streams
 from .moves import AmortisedMoves, Frame, Sequence, begun
 from .paths import Paths, continued, draw_paths
 from .twisting import twist_loss
-
-_TWIST = 2**31 - 1  # of a sequence's key, for what its twist is learned from
 
 
 class Bound(NamedTuple):
@@ -108,7 +107,7 @@ class ELBO(AbstractObjective):
             derivatives through the draws only.
 
     Raises:
-        ValueError: If an option is out of its range, or sticking=True meets the analytic divergence.
+        ValueError: If an option is out of its range, or gradient="sticking" meets the analytic divergence.
 
     Example:
         >>> round(float(ELBO(kl_warmup=1000).kl_weight(500)), 3)
@@ -305,14 +304,12 @@ class FIVO(AbstractObjective):
         """
         if guide.twisted:
             raise ValueError("a twist is learned from whole sequences: leave window= out")
-        even = jnp.full(self.num_particles, -jnp.log(self.num_particles), sequence.y.dtype)
-        return Particles(begun(model, sequence, self.num_particles), even), guide.memory(model)
+        return self._cloud(model, sequence), guide.memory(model)
 
     def bound(self, model: DeepStateSpace, guide: AbstractGuide, sequence: Sequence, key: Any) -> Bound:
         """The bound for one sequence."""
         frames = sequence.frames(model, guide)
-        even = jnp.full(self.num_particles, -jnp.log(self.num_particles), frames.y.dtype)
-        return self._filtered(model, guide, frames, key, Particles(begun(model, frames, self.num_particles), even))[0]
+        return self._filtered(model, guide, frames, key, self._cloud(model, frames))[0]
 
     def loss(
         self,
@@ -326,8 +323,8 @@ class FIVO(AbstractObjective):
         """Minus the sum over a batch, and the bounds."""
         if memory is None:
             total, found, _ = super().loss(model, guide, batch, keys, kl_weight, memory)
-            if isinstance(guide, Guide) and guide.twisted:
-                apart = jax.vmap(lambda k: jax.random.fold_in(k, _TWIST))(keys)
+            if guide.twisted:
+                apart = jax.vmap(lambda k: jax.random.fold_in(k, streams.TWIST))(keys)
                 total = total + jnp.sum(jax.vmap(lambda one, k: twist_loss(model, guide, one, k))(batch, apart))
             return total, found, None
 
@@ -338,6 +335,11 @@ class FIVO(AbstractObjective):
 
         found, memory = jax.vmap(one)(batch, keys, memory)
         return -jnp.sum(found.value), found, memory
+
+    def _cloud(self, model: DeepStateSpace, data: Frame | Sequence) -> Particles:
+        """Particles before the first stamp, with equal weights."""
+        even = jnp.full(self.num_particles, -jnp.log(self.num_particles), data.y.dtype)
+        return Particles(begun(model, data, self.num_particles), even)
 
     def _filtered(
         self, model: DeepStateSpace, guide: AbstractGuide, frames: Frame, key: Any, cloud: Particles

@@ -12,7 +12,9 @@ from ...models.weights import check_choice
 from ..method import AbstractMethod
 from .filter import AmortisedFilter
 from .hiding import AbstractHiding, HiddenElements
-from .objectives import ELBO, AbstractObjective
+from .objectives import ELBO, FIVO, AbstractObjective
+
+_RATE, _CLIP, _SAMPLES = 1e-3, 10.0, 200  # unless told otherwise
 
 
 def _hiding(value: Any) -> Any:
@@ -67,12 +69,12 @@ class AmortisedSVI(eqx.Module):
     objective: AbstractObjective = ELBO()
     num_steps: int = eqx.field(static=True, default=2000)
     batch_size: int = eqx.field(static=True, default=20)
-    learning_rate: float | Callable[[Any], Any] = eqx.field(static=True, default=1e-3)
-    clip: float = eqx.field(static=True, default=10.0)
+    learning_rate: float | Callable[[Any], Any] = eqx.field(static=True, default=_RATE)
+    clip: float = eqx.field(static=True, default=_CLIP)
     optimizer: Any = eqx.field(static=True, default=None)
     hide: AbstractHiding | None = eqx.field(static=True, default=None, converter=_hiding)
     weights: str = eqx.field(static=True, default="mode")
-    num_samples: int = eqx.field(static=True, default=200)
+    num_samples: int = eqx.field(static=True, default=_SAMPLES)
     num_buckets: int = eqx.field(static=True, default=3)
     window: int | None = eqx.field(static=True, default=None)
     num_seeds: int = eqx.field(static=True, default=1)
@@ -101,6 +103,12 @@ class AmortisedSVI(eqx.Module):
         if self.window is not None and not self.objective.cuts:
             name = self.objective.name
             raise ValueError(f"{name} weighs sequences as a whole: leave window= out, or take ELBO() or FIVO()")
+        if self.optimizer is not None and (rate != _RATE or self.clip != _CLIP):
+            raise ValueError("optimizer= has its own learning rate and clipping: leave learning_rate= and clip= out")
+        if self.weights == "mode" and self.num_samples != _SAMPLES:
+            raise ValueError('num_samples= counts draws of weights with laws: pass weights="normal" with it')
+        if self.guide.twisted and not isinstance(self.objective, FIVO):
+            raise ValueError(f"a twist is learned by FIVO(), not by {self.objective.name}: leave it out of the guide")
         if not self.clip > 0:
             raise ValueError(f"clip is {self.clip!r}, expected a norm above 0")
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from ...core.parameters import with_fields
 from ...models.weights import redrawn
+from . import streams
 from .batches import Bucket, Corpus, buckets, epoch
 from .moves import Sequence
 from .objectives import Bound
@@ -22,7 +23,6 @@ from .weights import Trainee, Weights
 _REPORT = 20  # steps between looks at the device
 _LOST = 50  # gradients in a row that are not finite, after which there is no going on
 _CUT_GROUPS = 20  # groups of like lengths where sequences are cut: they cost no compilation
-_WEIGHTS, _HIDING = 2**31 - 1, 2**31 - 2  # of a step's key: draws of weights, and of what is hidden
 _HELD_OUT_SHAPES = 2  # lengths to which held-out sequences are padded
 
 
@@ -86,7 +86,7 @@ class Trainer:
         seeds = self.options.num_seeds
         start = self.weights.begin
         made = [start(self.trainee)]
-        for key in jax.random.split(jax.random.fold_in(self.key, 2**31 - 2), seeds - 1):
+        for key in jax.random.split(jax.random.fold_in(self.key, streams.SEEDS), seeds - 1):
             made.append(start(redrawn(self.trainee, self.weights.free, key)))
         values = made[0] if seeds == 1 else jax.tree.map(lambda *leaves: jnp.stack(leaves), *made)
         optimizer = self.optimizer.init(values) if seeds == 1 else jax.vmap(self.optimizer.init)(values)
@@ -155,7 +155,7 @@ class Trainer:
             batch = corpus.batch(which, group.length, group.size)
             found = np.atleast_2d(self.bounds(values, batch, jax.random.fold_in(key, number)))
             total += found[:, : len(which)].sum(axis=1)
-        return total / int(corpus.lengths.sum())
+        return total / corpus.stamps
 
     def _groups(self) -> list[Bucket]:
         """Sequences of like lengths; where they are cut all batches have one shape, so that there can be many."""
@@ -211,9 +211,9 @@ class Trainer:
         self, values: dict[str, Array], batch: Sequence, key: Any, step: Any, memory: Any, fresh: Any
     ) -> tuple[Array, tuple[Bound, Any]]:
         """Minus the objective for a batch and its share of the log prior, in nats a stamp."""
-        trainee, gain = self.weights.draw(values, jax.random.fold_in(key, _WEIGHTS))
+        trainee, gain = self.weights.draw(values, jax.random.fold_in(key, streams.WEIGHTS))
         objective, keys = self.options.objective, jax.random.split(key, batch.y.shape[0])
-        batch = self._hidden(batch, jax.random.fold_in(key, _HIDING))
+        batch = self._hidden(batch, jax.random.fold_in(key, streams.HIDING))
         if memory is not None:
             anew = self._memory(trainee, batch)
             memory = jax.tree.map(lambda a, b: jnp.where(fresh, a, jax.lax.stop_gradient(b)), anew, memory)
@@ -235,7 +235,7 @@ class Trainer:
         """One step, which is not taken where the gradient is not finite."""
         gradient, (found, memory) = jax.grad(self._loss, has_aux=True)(values, batch, key, step, memory, fresh)
         moves, optimizer = self.optimizer.update(gradient, optimizer, values)
-        stamps = batch.y.shape[0] * batch.y.shape[1] if batch.inside is None else jnp.maximum(jnp.sum(batch.inside), 1)
+        stamps = jnp.maximum(batch.stamps, 1)
         met = jnp.sum(found.value) / stamps, jnp.sum(found.divergence, axis=0) / stamps, optimizer.notfinite_count
         return optax.apply_updates(values, moves), optimizer, memory, met
 
@@ -250,7 +250,7 @@ class Trainer:
         """The state with the best values so far."""
         if self.held_out is None:
             return _taken(state)
-        found = self.bound(state.values, self.held_out, jax.random.fold_in(self.key, 2**31 - 1))
+        found = self.bound(state.values, self.held_out, jax.random.fold_in(self.key, streams.HELD_OUT))
         seen.held_out.append(found)
         seen.evaluated_at.append(state.step)
         better = found > state.best_bound

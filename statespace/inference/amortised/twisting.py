@@ -8,12 +8,12 @@ from jaxtyping import Array, Float
 
 from ...core.parameters import with_fields
 from ...core.step import Step
-from ...models.deep import DeepStateSpace, Guide
+from ...models.deep import AbstractGuide, DeepStateSpace
 from ..prediction import simulate
 from .moves import Sequence
 
 
-def twist_loss(model: DeepStateSpace, guide: Guide, sequence: Sequence, key: Any) -> Float[Array, ""]:
+def twist_loss(model: DeepStateSpace, guide: AbstractGuide, sequence: Sequence, key: Any) -> Float[Array, ""]:
     """Minus the log probability of telling pairs apart: a state with its own future, and with another's.
 
     Two sequences are drawn from the model at the stamps, with the inputs and the gaps, of one that was observed. Where
@@ -30,12 +30,13 @@ def twist_loss(model: DeepStateSpace, guide: Guide, sequence: Sequence, key: Any
     """
     model, still = jax.lax.stop_gradient((model, guide))
     pairs = [_drawn(model, still, sequence, k) for k in jax.random.split(key)]
-    twist: Any = guide.twist
 
     def logits(states: Array, messages: Any) -> Float[Array, " time"]:
         """Of states at all stamps but the last, and messages of the stamps after."""
         later = jax.tree.map(lambda m: m[1:], messages)
-        return jax.vmap(lambda x, m: twist(m, *model.split(x)))(states[:-1], later)
+        return jax.vmap(lambda x, m: jnp.asarray(guide.promise(jax.lax.stop_gradient(m), *model.split(x))))(
+            states[:-1], later
+        )
 
     total = jnp.zeros(())
     for mine, (states, messages) in enumerate(pairs):
@@ -45,7 +46,7 @@ def twist_loss(model: DeepStateSpace, guide: Guide, sequence: Sequence, key: Any
     return total
 
 
-def _drawn(model: DeepStateSpace, guide: Guide, sequence: Sequence, key: Any) -> tuple[Array, Any]:
+def _drawn(model: DeepStateSpace, guide: AbstractGuide, sequence: Sequence, key: Any) -> tuple[Array, Any]:
     """States (time, state) of a sequence that the model makes, and what the guide's encoder says of it."""
     steps: Step = with_fields(sequence.steps, previous=None)
     states, y = simulate(model, steps, key)

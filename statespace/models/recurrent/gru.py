@@ -7,12 +7,11 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from ...core.linalg import matmul
 from ...core.parameters import Unknown
 from ..weights import biases, check_choice, check_counts, input_weight, orthogonal, set_weights, weight
-from .cell import AbstractCell
 from .matrix_cell import AbstractMatrixCell
 
 
@@ -84,25 +83,12 @@ class GRU(AbstractMatrixCell):
         n = jnp.tanh(driven[2] + r * (product[2] + self.recurrent_bias))
         return [(1 - z) * n + z * state[0]]
 
-    def advance(
-        self, state: Float[Array, " units"], driven: Float[Array, " gates"], dt: Any = None
-    ) -> Float[Array, " units"]:
-        """The units after an input."""
+    def after(self, state: Sequence[Array], driven: Sequence[Array], dt: Any = None) -> list[Array]:
+        """The units after an input; where the reset gate acts before the product, that waits for the gate."""
         if self.reset == "after":
-            return super().advance(state, driven, dt)
-        size = self.units
-        gates, candidate = self.recurrent_weights[: 2 * size], self.recurrent_weights[2 * size :]
-        r, z = jnp.split(jax.nn.sigmoid(driven[: 2 * size] + matmul(gates, state)), 2)
-        n = jnp.tanh(driven[2 * size :] + matmul(candidate, r * state))
-        return (1 - z) * n + z * state
-
-    def along(
-        self,
-        driven: Float[Array, "time driven"],
-        state: Float[Array, " units"],
-        dt: Float[Array, " time"] | None,
-        mask: Bool[Array, " time"] | None,
-    ) -> tuple[Float[Array, "time units"], Float[Array, " units"]]:
-        """All states; where the gate acts before the product, that is not one of the units with a matrix."""
-        way = AbstractMatrixCell if self.reset == "after" else AbstractCell
-        return way.along(self, driven, state, dt, mask)
+            return super().after(state, driven, dt)
+        h, (r, z, n) = state[0], driven
+        size = 2 * self.units
+        gates, candidate = self.recurrent_weights[:size], self.recurrent_weights[size:]
+        r, z = (jax.nn.sigmoid(u + p) for u, p in zip((r, z), jnp.split(matmul(gates, h), 2), strict=True))
+        return [(1 - z) * jnp.tanh(n + matmul(candidate, r * h)) + z * h]

@@ -48,11 +48,16 @@ class AbstractMatrixCell(AbstractCell):
         """What U is multiplied with: here the first part of the state."""
         return state[0]
 
+    def after(self, state: Sequence[Array], driven: Sequence[Array], dt: Any = None) -> list[Array]:
+        """The parts of the state after an input, from those before and the input's part by gate."""
+        product = jnp.split(matmul(self.recurrent_weights, self.seen(state)), self.gates)
+        return self.join(state, product, driven, dt)
+
     def advance(
         self, state: Float[Array, " state"], driven: Float[Array, " driven"], dt: Any = None
     ) -> Float[Array, " state"]:
         """The state after an input, from what the input contributes."""
-        return jnp.concatenate(self._after(jnp.split(state, self.parts), jnp.split(driven, self.gates), dt))
+        return jnp.concatenate(self.after(jnp.split(state, self.parts), jnp.split(driven, self.gates), dt))
 
     def along(
         self,
@@ -65,7 +70,7 @@ class AbstractMatrixCell(AbstractCell):
 
         def body(before: list[Array], slot: Any) -> tuple[list[Array], list[Array]]:
             u, dt, present = slot
-            after = self._after(before, u, dt)
+            after = self.after(before, u, dt)
             if present is not None:
                 after = [jnp.where(present, new, old) for new, old in zip(after, before, strict=True)]
             return after, after
@@ -74,7 +79,3 @@ class AbstractMatrixCell(AbstractCell):
         last, parts = lax.scan(body, start, (jnp.split(driven, self.gates, axis=-1), dt, mask))
         states = jnp.concatenate(parts, axis=-1)
         return (states if mask is None else jnp.where(mask[:, None], states, 0.0)), jnp.concatenate(last)
-
-    def _after(self, state: Sequence[Array], driven: Sequence[Array], dt: Any) -> list[Array]:
-        product = jnp.split(matmul(self.recurrent_weights, self.seen(state)), self.gates)
-        return self.join(state, product, driven, dt)
