@@ -33,7 +33,8 @@ def as_series(
 
     Args:
         data: Observations (time) or (time, series), NaN where missing: a pandas Series or DataFrame, an
-            xarray DataArray or Dataset with the dimension `time`, a NumPy or JAX array, or a list of numbers.
+            xarray DataArray or Dataset with the dimension `time`, a NumPy or JAX array, a list of numbers, or a
+            `Series`, which comes back as it is, with its own inputs and stamps.
         inputs: Values of the input columns: pandas or xarray with every stamp of the data, or an array with
             as many rows as the data.
         times: The stamps of data that have none: dates or numbers.
@@ -54,6 +55,8 @@ def as_series(
         >>> as_series(flow)
         Series(flow: 3 stamps, 2000 to 2002, freq='Y-DEC')
     """
+    if isinstance(data, Series):
+        return data
     given = check_given(inputs, input_columns)
     table = _named(read_table(data, _WHAT), None)
     series = _build(table, _stamps(table, times))

@@ -171,7 +171,9 @@ def imputed_arrays(problem: Problem, draws: dict[str, Array], keys: Array, num_p
         values, key = xs
         first, second = jax.random.split(key)
         model = problem.at(values)
-        paths = problem.method.sample_paths(model, observed, problem.plan, num_paths, first)
+        paths, fed = problem.method.sample_completed(model, observed, problem.plan, num_paths, first)
+        if fed is not None:  # what is missing was drawn with the path
+            return jnp.where(observed.mask, observed.y, fed)
 
         def row(x, step, y, mask, k):
             return draw_missing(model.emission(x, step), y, mask, k)

@@ -108,6 +108,15 @@ class AbstractMethod(eqx.Module):
         del model, observed, plan, num_samples, key
         raise TypeError(f"{type(self).__name__} does not draw paths of states")
 
+    def sample_completed(
+        self, model: Any, observed: Observed, plan: Plan, num_samples: int, key: Any
+    ) -> tuple[Float[Array, "sample time *state"], Float[Array, "sample time series"] | None]:
+        """Joint draws of paths, and the observations that they went through where the model is fed what is missing.
+
+        None in place of those where a path does not depend on what was missing.
+        """
+        return self.sample_paths(model, observed, plan, num_samples, key), None
+
     def forecast(self, model: Any, belief: Any, steps: Step, num_paths: int, key: Any) -> ForecastArrays:
         """Future states and observations from the last belief: by default through paths of the model."""
         return sampled_forecast(model, belief, steps, num_paths, key)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..core.belief import Particles
+from ..core.belief import Particles, Taught
 from ..core.parameters import is_traced
 from ..core.resample import RESAMPLERS
 from ..core.step import Step
@@ -138,6 +138,13 @@ class AbstractParticleFilter(AbstractMethod):
         self, model: Any, observed: Observed, plan: Plan, num_samples: int, key: Any
     ) -> Float[Array, "sample time *state"]:
         """Paths drawn backwards through the particles, or traced."""
+        return self.sample_completed(model, observed, plan, num_samples, key)[0]
+
+    def sample_completed(
+        self, model: Any, observed: Observed, plan: Plan, num_samples: int, key: Any
+    ) -> tuple[Float[Array, "sample time *state"], Float[Array, "sample time series"] | None]:
+        """The same, with the observations that particles were fed."""
+        del plan
         if self.smoother == "lag":
             raise TypeError('smoother="lag" gives moments only: choose "mcmc", "exact" or "genealogy" for paths')
         self.check_paths(model)
@@ -145,7 +152,8 @@ class AbstractParticleFilter(AbstractMethod):
         slots, history = self._history(model, observed, first)
         options = {"kind": self.smoother, "num_moves": self.num_moves}
         paths = sample_backward(model, history, slots, num_samples, second, **options)
-        return jnp.moveaxis(state_of(paths), 0, 1)
+        paths = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), paths)
+        return state_of(paths), paths.seen if isinstance(paths, Taught) else None
 
     def cannot_weigh(self, model: Any, step: Step) -> str:
         """Why given moves of the model cannot be weighed, in words; empty where they can."""

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
-from ..core.parameters import check_paths, parameters
+from ..core.parameters import check_paths, is_traced, parameters
 from .starts import scale_of
 
 
@@ -36,15 +36,22 @@ def merge_priors(model: Any, scale: Any, given: Mapping[str, Distribution] | Non
             "give their law to the component, initial=ss.InitialLaw.gaussian(mean, sd)"
         )
     check_paths(given or {}, known, "priors")
-    for path, prior in (given or {}).items():
-        _check_prior(path, prior, known[path])
-    return {**default_priors(model, scale), **dict(given or {})}
+    wanted = {path: checked_prior(path, prior, known[path]) for path, prior in (given or {}).items()}
+    return {**default_priors(model, scale), **wanted}
 
 
-def _check_prior(path: str, prior: Any, parameter: Any) -> None:
+def checked_prior(path: str, prior: Any, parameter: Any) -> Distribution:
+    """A prior in the shape of its parameter: one of a number serves all elements.
+
+    Raises:
+        TypeError: If it is no distribution.
+        ValueError: If its shape or support is not the parameter's.
+    """
     if not isinstance(prior, Distribution):
         raise TypeError(f"the prior of {path!r} is {prior!r}; expected a NumPyro distribution")
     shape = prior.batch_shape + prior.event_shape
+    if shape == () and parameter.shape:
+        prior, shape = prior.expand(parameter.shape), parameter.shape
     if shape != parameter.shape:
         raise ValueError(
             f"the prior of {path!r} has shape {shape}, but the parameter has shape {parameter.shape}: expand the "
@@ -52,8 +59,9 @@ def _check_prior(path: str, prior: Any, parameter: Any) -> None:
         )
     draws = prior.sample(jax.random.key(0), (256,))
     inside = parameter.constraint(draws)
-    if not bool(jnp.all(inside)):
+    if not is_traced(inside) and not bool(jnp.all(inside)):
         raise ValueError(
             f"the prior of {path!r} ({type(prior).__name__}) puts mass outside the parameter's support "
             f"({parameter.constraint}): choose one with that support"
         )
+    return prior

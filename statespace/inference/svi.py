@@ -1,5 +1,7 @@
 """SVI: for a family of laws of the parameters, or for a guide of the latent states."""
 
+import dataclasses
+import difflib
 from typing import Any
 
 from ..models.deep import AbstractGuide
@@ -31,4 +33,12 @@ def SVI(guide: str | AbstractGuide = "normal", **options: Any) -> FamilySVI | Am
         >>> SVI(guide="low_rank", num_steps=5000).num_chains
         2
     """
-    return AmortisedSVI(guide, **options) if isinstance(guide, AbstractGuide) else FamilySVI(guide, **options)
+    kind: Any = AmortisedSVI if isinstance(guide, AbstractGuide) else FamilySVI
+    known = [field.name for field in dataclasses.fields(kind) if field.name != "guide"]
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}=? " if near else ""
+            which = "a guide" if kind is AmortisedSVI else "a family of laws"
+            raise TypeError(f"SVI with {which} has no option {name}=: {hint}It takes {', '.join(known)}")
+    return kind(guide, **options)

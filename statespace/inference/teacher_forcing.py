@@ -136,6 +136,14 @@ class TeacherForcing(AbstractMethod):
         x = _states(model, observed)
         return jnp.broadcast_to(x, (num_samples, *x.shape))
 
+    def sample_completed(
+        self, model: Any, observed: Observed, plan: Plan, num_samples: int, key: Any
+    ) -> tuple[Float[Array, "sample time state"], Float[Array, "sample time series"] | None]:
+        """The same, with the observations that were drawn."""
+        if self.random:
+            return self._filling().sample_completed(model.prepared(), observed, plan, num_samples, key)
+        return super().sample_completed(model, observed, plan, num_samples, key)
+
     def pointwise(self, model: Any, observed: Observed, plan: Plan, reported: tuple[int, ...], key: Any) -> DrawArrays:
         """One-step densities; later data change those of a stamp in ways that have no closed form."""
         terms = self.log_likelihood(model, observed, plan, key)

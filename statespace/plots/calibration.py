@@ -19,8 +19,8 @@ def calibration(scores: "ForecastScores", *, series: str | None = None, axes: An
     """Draws the histogram of PIT, the coverage of each interval by step ahead, and CRPS by step ahead.
 
     A histogram like a U says that forecasts are too sure, a hump that they are too vague, a slope that they are biased.
-    The grey band holds 95 % of bars of calibrated forecasts, were their values independent; those of one forecast are
-    not, so that a bar outside it is a hint and no proof. CRPS is drawn beside that of repeating the last value, its
+    Grey bands hold 95 % of what calibrated forecasts show, were their values independent; those of one forecast are
+    not, so that a value outside is a hint and no proof. CRPS is drawn beside that of repeating the last value, its
     absolute error.
 
     Args:
@@ -53,12 +53,15 @@ def calibration(scores: "ForecastScores", *, series: str | None = None, axes: An
     _draw_pit(panels[0], pit[np.isfinite(pit)])
     for level, inside in zip(scores.levels, scores.inside[..., which], strict=True):
         share = np.nanmean(inside, axis=(0, 2))
+        count = np.maximum(np.isfinite(inside).sum(axis=(0, 2)), 1)
+        half = 1.96 * np.sqrt(level * (1 - level) / count)
+        style.band(panels[1], steps, np.maximum(level - half, 0), np.minimum(level + half, 1), color=style.GRID)
         panels[1].axhline(level, color=style.GREY, linewidth=0.9, linestyle="--")
         style.line(panels[1], steps, share, color=style.BLUE, marker=".", markersize=4)
         panels[1].annotate(style.percent(level), (1, level), xytext=(2, 0), xycoords=("axes fraction", "data"),
                            textcoords="offset points", fontsize=style.PROSE, color=style.GREY, va="center")  # fmt: skip
     panels[1].set_ylim(0, 1.02)
-    style.title(panels[1], "Coverage", "share inside the central intervals; dashed: nominal")
+    style.title(panels[1], "Coverage", "share inside; grey: 95 % of calibrated ones")
     style.line(panels[2], steps, np.nanmean(scores.crps[..., which], axis=(0, 2)), color=style.BLUE, label="forecast")
     naive = np.nanmean(np.abs(scores.naive[..., which]), axis=(0, 2))
     style.line(panels[2], steps, naive, color=style.GREY, label="last value")
@@ -81,4 +84,4 @@ def _draw_pit(ax: "Axes", values: np.ndarray) -> None:
     ax.axhline(1, color=style.GREY, linewidth=0.9, linestyle="--")
     ax.set_xlim(0, 1)
     ax.set_xlabel("PIT", fontsize=style.PROSE)
-    style.title(ax, "Where observations fall", "density; flat if calibrated")
+    style.title(ax, "Where observations fall", "density; grey: 95 % of calibrated ones")

@@ -35,8 +35,9 @@ class Evaluation:
     def __repr__(self) -> str:
         row = self.table().iloc[0]
         kind = f"{self.objective}-{self.num_particles}"
+        error = f" +- {row['mc_error']:.4f}" if len(self.bounds) > 1 else ""
         return (
-            f"Evaluation({kind}: {row['value']:.4f} +- {row['mc_error']:.4f} nats a stamp; "
+            f"Evaluation({kind}: {row['value']:.4f}{error} nats a stamp; "
             f"{len(self.names)} sequences, {self.stamps.sum()} stamps)"
         )
 

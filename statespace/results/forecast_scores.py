@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -66,18 +67,15 @@ class ForecastScores:
             raise ValueError(f"by={by!r} is unknown: choose from {', '.join(map(repr, _BY))}")
         values = self.to_pandas().dropna(subset=["error"])
         values = values.assign(square=values["error"] ** 2, error=values["error"].abs(), naive=values["naive"].abs())
+        values["paired"] = values["error"].where(values["naive"].notna())  # the first ones may have no last value
         coverage = [_column(level) for level in self.levels]
-        columns = ["error", "square", "crps", *coverage, "naive"]
-        if keys:
-            groups = values.groupby(keys, sort=True)[columns]
-            mean, count = groups.mean(), groups.size()
-        else:
-            mean = values[columns].mean().to_frame("all").T
-            count = pd.Series([len(values)], index=["all"])
-        found = mean.rename(columns={"error": "mae", "naive": "naive_mae", "square": "rmse"})
+        columns = ["error", "square", "crps", *coverage, "naive", "paired"]
+        groups: Any = values.groupby(keys or np.full(len(values), "all"), sort=True)[columns]
+        names = {"error": "mae", "naive": "naive_mae", "square": "rmse"}
+        found = groups.mean().rename(columns=names)
         found["rmse"] **= 0.5
-        found.insert(0, "count", count)
-        found["mae_ratio"] = found["mae"] / found["naive_mae"]
+        found.insert(0, "count", groups.size())
+        found["mae_ratio"] = found.pop("paired") / found["naive_mae"]
         return found
 
     def to_pandas(self) -> pd.DataFrame:

@@ -4,17 +4,17 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
+from jax.core import eval_context
 
 from ..data import Series, as_series, placeholder
 from ..inference.amortised import ELBO, AbstractObjective, BoundDistribution
 from ..inference.amortised.batches import Corpus
 from ..models.deep import AbstractGuide, DeepStateSpace
 from .corpus import as_guide, as_objective, corpus_of, pooled
-from .door import Prepared, bind, check_support, names_of_series
+from .door import Prepared, bind, check_support, in_order, names_of_series
 from .panel import parts_of
 
 
@@ -65,7 +65,7 @@ def bound_law(
     else:
         parts = _parts(model, y, inputs, times)
     bound_model: Any = bind(model, parts[0], pooled(parts))
-    with jax.core.eval_context():  # the data are numbers, also where the parameters are traced
+    with eval_context():  # the data are numbers, also where the parameters are traced
         corpus: Corpus = corpus_of([Prepared(bound_model, part, None) for part in parts])  # pyright: ignore[reportArgumentType]
         batch = corpus.batch(np.arange(len(parts)), int(corpus.lengths.max()), len(parts))
     if y is not None:
@@ -79,4 +79,5 @@ def _parts(model: DeepStateSpace, y: Any, inputs: Any, times: Any) -> list[Serie
     """The sequences."""
     names = model.input_names
     given = parts_of(y, inputs, times).values()
-    return [as_series(part, own, at, input_columns=names, may_be_missing=len(given) > 1) for part, own, at in given]
+    found = [as_series(part, own, at, input_columns=names, may_be_missing=len(given) > 1) for part, own, at in given]
+    return [in_order(series, found[0].names) for series in found]

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ..data import Series, check_observed
@@ -22,8 +24,9 @@ def sequences(
     parts = parts_of(data, inputs, times)
     found: list[Prepared] = []
     for part, own, stamps in parts.values():
+        first = (like or found)[0].series if like or found else None
         change = (like or found)[0].transform if like or found else transform
-        found.append(prepare(model, part, inputs=own, times=stamps, transform=change, part=True))
+        found.append(prepare(model, part, inputs=own, times=stamps, transform=change, like=first, part=True))
     whole = pooled([p.series for p in like or found])
     check_observed(whole)
     bound = bind(as_model(model), found[0].series, whole)
@@ -57,6 +60,28 @@ def as_guide(guide: Any) -> AbstractGuide:
     if guide is not None and not isinstance(guide, AbstractGuide):
         raise TypeError(f"guide= takes a Guide, got {type(guide).__name__}")
     return Guide(None, Prior()) if guide is None else guide
+
+
+def check_guide(model: Any, guide: AbstractGuide) -> None:
+    """Raise a ValueError that says what does not fit where a guide is for another model."""
+    encoder: Any = getattr(guide, "encoder", None)
+    if encoder is not None:
+        parts = {"series": model.head.features, "inputs": len(model.columns)}
+        parts |= {"the path": model.dynamics.path * encoder.path, "masks": model.num_series * encoder.masks}
+        takes, meets = encoder.network.input_size, sum(parts.values())
+        if takes != meets:
+            said = ", ".join(f"{count} of {what}" for what, count in parts.items() if count)
+            raise ValueError(f"the encoder's network takes {takes} numbers of a stamp but meets {meets}: {said}")
+    y = jnp.zeros((1, model.num_series))
+    one = np.zeros((1, len(model.columns))) if model.columns else None
+    batch = Corpus(
+        [np.asarray(y)], [np.ones(y.shape, bool)], None if one is None else [one], None, model.reads_previous
+    )
+    sequence = jax.tree.map(lambda leaf: leaf[0], batch.batch([0], 1, 1))
+    try:
+        jax.eval_shape(lambda: ELBO().bound(model, guide, sequence, jax.random.key(0)))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the guide does not fit the model (messages, path, latent states?): {error}") from None
 
 
 def pooled(parts: list[Series]) -> Series:

@@ -74,8 +74,10 @@ def prepare(
     fitted, model = model if isinstance(model, Fitted | AbstractFiltered) else None, as_model(model)
     known = fitted is not None or part
     series = as_series(data, inputs, times, input_columns=model.input_names, may_be_missing=known)
+    if fitted is None and like is not None:
+        series = in_order(series, like.names)
     if fitted is not None:
-        series = on_the_clock(_in_order(series, fitted.series.names), fitted.series)
+        series = on_the_clock(in_order(series, fitted.series.names), fitted.series)
     if fitted is not None and transform is None:
         change = fitted.transform  # the model of a fit describes data on the fit's scale
     else:
@@ -105,7 +107,7 @@ def scale_of(model: AbstractStateSpace, series: Series) -> np.ndarray:
     return series.with_observed(model.in_signal_unit(series.observed, series.inputs)).scale()
 
 
-def _in_order(series: Series, names: tuple[str, ...]) -> Series:
+def in_order(series: Series, names: tuple[str, ...]) -> Series:
     """New data with the columns in the order of those a model was fitted to; a ValueError if they are others."""
     if len(names) == 1 == len(series.names) or series.names == names:
         return series
@@ -136,7 +138,7 @@ def bind(model: AbstractStateSpace, series: Series, like: Series | None = None) 
     """Tie the model to the series' columns and dates; by the names and input scales of another series, if given."""
     like = series if like is None or len(like.names) != len(series.names) else like
     scale, regular = like.input_scale(), series.is_regular
-    sizes = tuple(like.level().tolist()), tuple(like.scale().tolist())
+    sizes = (tuple(like.level().tolist()), tuple(like.scale().tolist())) if like.mask.any() else (None, None)
     bound = model.bind(Binding(like.names, series.input_names, scale, series.index, regular, moment, *sizes))
     if bound.num_series != len(series.names):
         raise ValueError(f"the model observes {bound.num_series} series but the data have {len(series.names)}")

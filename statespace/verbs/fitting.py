@@ -21,7 +21,7 @@ from ..results import Fitted, PanelFit, Priors
 from .door import Prepared, as_key, check_method, prepare, problem_of, scale_of
 from .learning import learned
 from .maximising import maximised, optimised
-from .panel import is_panel
+from .panel import is_panel, parts_of
 from .sampling import drawn, sampled
 
 _METHODS = (MaximumLikelihood, EM, MAP, AbstractSampler, AmortisedSVI)

@@ -15,11 +15,13 @@ from ..inference.amortised.weights import Trainee
 from ..inference.priors import merge_priors
 from ..inference.starts import start_values
 from ..models import parameters, redrawn, unknown, with_fields, with_values
+from ..models.deep import Guide
 from ..results import Fitted, PanelFit, Status, in_words
 from ..results.training import GROUP, training_group
 from .accounts import specification
-from .corpus import corpus_of, pooled, sequences
+from .corpus import check_guide, corpus_of, pooled, sequences
 from .door import LEARNED, Prepared, as_model, scale_of
+from .panel import is_panel, members, split_by_name
 
 _TELLING = (
     "batch_size",
@@ -56,6 +58,7 @@ def learned(
     if lack:
         raise TypeError(f"SVI(guide=Guide(...)) cannot serve: {type(model).__name__} {lack}")
     task = _task(model, data, method, held_out, key, **given)
+    check_guide(task.trainer.trainee.model, method.guide)
     trainer, mark = task.trainer, _mark(task.trainer)
     state, history = trainer.begin(), trainer.nothing
     if method.checkpoint is not None and os.path.exists(method.checkpoint):
@@ -68,6 +71,12 @@ def go_on(fitted: Any, num_steps: int | None, priors: Any, held_out: Any, progre
     parts = dict(fitted) if isinstance(fitted, PanelFit) else {"": fitted}
     first: Fitted = next(iter(parts.values()))
     details, group = first.status.details, first.extra_groups[GROUP]
+    if isinstance(held_out, float):
+        raise ValueError(
+            "a share was drawn when the fit was made: pass the whole panel, of which the fit's own are left out"
+        )
+    if is_panel(held_out) and len(members(held_out)) != details["held_out"]:  # the whole panel
+        held_out = {name: y for name, y in members(held_out).items() if name not in parts}
     if bool(details["held_out"]) != (held_out is not None):
         had = "had held-out sequences: pass the same" if details["held_out"] else "had no held-out sequences: pass no"
         raise ValueError(f"the fit {had} ones as held_out= to go on with it")
@@ -106,12 +115,14 @@ def _task(
     _check_patience(method, held_out)
     if method.weights == "normal" and not priors:
         raise ValueError("weights='normal' learns laws of the weights that have priors: name some by priors=")
-    names, prepared = sequences(model, data, inputs, times, transform)
+    apart = list(members(held_out)) if is_panel(held_out) else None
+    own, theirs = split_by_name(data, apart, inputs), split_by_name(data, apart, times)
+    names, prepared = sequences(model, data, own[0], theirs[0], transform)
     other: list[Prepared] = []
     if isinstance(held_out, float):
         names, prepared, other = _split(names, prepared, held_out, key)
     elif held_out is not None:
-        other = sequences(model, held_out, None, None, transform, prepared)[1]
+        other = sequences(model, held_out, own[1], theirs[1], transform, prepared)[1]
     bound: Any = prepared[0].model
     scale = np.mean([scale_of(p.model, p.series) for p in prepared], axis=0)
     laws = merge_priors(bound, scale, priors) if priors else {}
@@ -193,20 +204,15 @@ def _starting(trainee: Trainee, start: Any, held: dict[str, Any], mean: Any, sca
 def _mark(trainer: Trainer) -> str:
     """What tells a run from others: its data, first values, what is held, priors, options and key."""
     corpora = [trainer.corpus] if trainer.held_out is None else [trainer.corpus, trainer.held_out]
-    numbers = [
-        [[len(y), float(y.sum()), int(mask.sum())] for y, mask in zip(c.y, c.mask, strict=True)] for c in corpora
-    ]
     first = trainer.begin()
-    values = {path: (np.shape(v), float(jnp.sum(v))) for path, v in first.values.items()}
-    held = {path: float(jnp.sum(p.value)) for path, p in parameters(trainer.trainee).items() if path not in values}
     priors = {path: in_words(law) for path, law in trainer.weights.priors.items()}
     method = trainer.options
     options = {name: getattr(method, name) for name in _TELLING}
     rate = method.learning_rate
     options["learning_rate"] = [float(rate(step)) for step in _RATES] if callable(rate) else rate
-    shape = str(jax.tree.structure(first.optimizer))
     key = np.asarray(jax.random.key_data(trainer.key))
-    return states.digest(numbers, values, held, priors, options, shape, method.objective, key)
+    parts = trainer.trainee, first.values, first.optimizer, method.objective, key
+    return states.digest([tuple(corpus) for corpus in corpora], priors, options, *parts)
 
 
 def _run(
@@ -235,7 +241,7 @@ def _result(task: _Task, found: Progress) -> Any:
     """The fit of each sequence, all with the same model."""
     trainer, method = task.trainer, task.trainer.options
     values, seed = trainer.best(found.state, found.history)
-    best = trainer.weights.point(values)
+    best, draws = trainer.weights.point(values), _draws(trainer, values)
     about = {"objective": method.objective.name, "num_particles": method.objective.num_particles}
     history = training_group(found.history, seed, **about)
     known = parameters(best.model)
@@ -243,8 +249,12 @@ def _result(task: _Task, found: Progress) -> Any:
     shared = {
         "model": best.model,
         "method_name": method.name,
-        "draws": _draws(trainer, values),
-        "estimates": {p: np.asarray(known[p].value) for p in known if f"model.{p}" in trainer.weights.free},
+        "draws": draws,
+        "estimates": {
+            p: draws[p].mean(axis=(0, 1)) if draws and p in draws else np.asarray(known[p].value)
+            for p in known
+            if f"model.{p}" in trainer.weights.free
+        },
         "standard_errors": None,
         "unconstrained_covariance": None,
         "sample_stats": {},
@@ -293,6 +303,8 @@ def _status(trainer: Trainer, found: Progress, seed: int) -> Status:
         text += f", held out {found.state.best_bound[seed]:.4f} at step {found.state.best_step[seed]}"
     kl = history.divergence[-trainer.per_epoch :, seed].mean(axis=0)
     cautions = []
+    if method.hide is not None and isinstance(method.guide, Guide) and not getattr(method.guide.encoder, "masks", True):
+        cautions.append("the encoder is not told what was hidden from it: make the guide with masks=True")
     if kl.sum() < _NO_KL:
         cautions.append(
             f"the latent states carry nothing (KL {kl.sum():.2g} nats a stamp): warm the divergence up (ELBO(kl_warmup="

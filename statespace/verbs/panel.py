@@ -74,6 +74,17 @@ def one_clock(data: Any, times: Any = None) -> None:
         )
 
 
+def split_by_name(data: Any, others: list[str] | None, value: Any) -> tuple[Any, Any]:
+    """An argument for the series of a panel, and for others: by name where it has both, else the same for all."""
+    if others is None or not isinstance(value, Mapping) or isinstance(value, xr.Dataset) or not is_panel(data):
+        return value, value
+    own = members(data)
+    return (
+        {name: part for name, part in value.items() if str(name) in own or str(name) not in others},
+        {name: part for name, part in value.items() if str(name) in others},
+    )
+
+
 def parts_of(data: Any, inputs: Any = None, times: Any = None) -> dict[str, tuple[Any, Any, Any]]:
     """Each series of a panel with its inputs and stamps, by name; a single series is called "y".
 

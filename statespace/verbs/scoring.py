@@ -1,5 +1,6 @@
 """score_forecasts: how good forecasts are that run free, from several origins of many sequences."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,6 +67,8 @@ def score_forecasts(
 
     Reference: Gneiting and Katzfuss (2014), "Probabilistic forecasting", Annual Review of Statistics 1.
     """
+    if not isinstance(horizon, int) or horizon < 1:
+        raise ValueError(f"horizon is {horizon!r}, expected a whole number of at least 1")
     if num_samples < 2:
         raise ValueError(f"num_samples must be at least 2, got {num_samples}")
     if not levels or not all(0 < level < 1 for level in levels):
@@ -74,6 +77,13 @@ def score_forecasts(
     one = parts[names[0]].series.names
     points = {name: _origins(origins, part.series.length, horizon, name) for name, part in parts.items()}
     tasks = [(name, point) for name in names for point in points[name]]
+    short = [name for name in names if not points[name]]
+    if not tasks:
+        raise ValueError(f"a horizon of {horizon} leaves too little: no sequence has more stamps than that")
+    if short:
+        warnings.warn(
+            f"left out {', '.join(map(repr, short))}: no more stamps than the horizon of {horizon}", stacklevel=2
+        )
     rows, stamps = [], []
     for (name, point), k in zip(
         tqdm(tasks, desc="forecasts", disable=not progress), jax.random.split(as_key(key), len(tasks)), strict=True
@@ -101,11 +111,12 @@ def _sequences(model: Any, data: Any, inputs: Any, times: Any) -> tuple[list[str
     if data is None and not isinstance(first, Fitted):
         raise ValueError("score_forecasts needs data (only a fit carries its own)")
     if data is None:
-        own = fits or {"y": model}
+        own: dict[str, Any] = fits or {"y": model}
         return list(own), own, {name: Prepared(f.model, f.series, f.transform) for name, f in own.items()}
     given = parts_of(data, inputs, times)
     models = {name: fits.get(name, first) for name in given}
     found = {n: prepare(models[n], y, inputs=own, times=at) for n, (y, own, at) in given.items()}
+    models = {n: m if isinstance(m, Fitted) else found[n].model for n, m in models.items()}  # bound once, to all
     return list(given), models, found
 
 
@@ -114,13 +125,16 @@ def _origins(origins: int | Sequence[int], length: int, horizon: int, name: str)
     if isinstance(origins, int | np.integer):
         if origins < 1:
             raise ValueError(f"origins must be at least 1, got {origins}")
-        first = max(length // 2, 1)
-        spots = np.linspace(first, max(length - horizon, first), int(origins) + (origins == 1))[: int(origins)]
+        if length <= horizon:
+            return []
+        last = length - horizon
+        first = min(max(length // 2, 1), last)
+        spots = np.linspace(first, last, int(origins) + (origins == 1))[: int(origins)]
         points = np.unique(spots.astype(int)).tolist()
     else:
         points = [int(point) for point in origins]
     for point in points:
-        if horizon < 1 or not 1 <= point <= length - horizon:
+        if not 1 <= point <= length - horizon:
             raise ValueError(
                 f"origin {point} of {name!r} leaves too little: with {length} stamps and a horizon of {horizon} "
                 f"origins lie between 1 and {length - horizon}"
@@ -134,16 +148,13 @@ def _scored(
     """The scores of one forecast."""
     series = part.series
     observed = part.transform.inverse(series.observed)
-    y = pd.DataFrame(observed, series.index, columns=list(series.names))
-    x = None if series.inputs is None else pd.DataFrame(series.inputs, series.index, columns=list(series.input_names))
-    ahead = slice(point, point + horizon)
+    before, ahead = slice(point), slice(point, point + horizon)
     found = forecast(
         model,
-        y.iloc[:point, 0] if series.univariate else y[:point],
+        series.with_observed(observed)[before],
         horizon=horizon if series.is_regular else None,
         times=None if series.is_regular else series.index[ahead],
-        past_inputs=None if x is None else x[:point],
-        inputs=None if x is None else x[ahead],
+        inputs=None if series.inputs is None else series.inputs[ahead],
         num_samples=num_samples,
         method=method,
         key=key,
@@ -153,7 +164,7 @@ def _scored(
     inside = [np.where(np.isnan(actual), np.nan, (low <= actual) & (actual <= high)) for low, high in ends]
     return {
         "error": actual - found.mean,
-        "naive": actual - y[:point].ffill().to_numpy()[-1],
+        "naive": actual - pd.DataFrame(observed[before]).ffill().to_numpy()[-1],
         "crps": crps_ensemble(draws, actual),
         "pit": pit(draws, actual),
         "inside": np.stack(inside),

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpyro
 from numpyro.distributions import Distribution
 
+from ..inference.priors import checked_prior
 from ..inference.starts import start_values
 from ..models import parameters, with_values
 
@@ -23,7 +24,7 @@ def sample_parameters(model: Any, priors: Mapping[str, Distribution], *, prefix:
         The model with the sites' values.
 
     Raises:
-        ValueError: If there is no parameter at a path, or a prior has another shape than it.
+        ValueError: If there is no parameter at a path, or a prior has another shape or support than it.
 
     Example:
         >>> import numpyro, numpyro.distributions as dist, statespace as ss
@@ -35,22 +36,13 @@ def sample_parameters(model: Any, priors: Mapping[str, Distribution], *, prefix:
         ...     program(ss.datasets.nile())
     """
     known = parameters(model)
-    for path, law in priors.items():
+    for path in priors:
         if path not in known:
             raise ValueError(f"there is no parameter {path!r}: choose from {', '.join(known)}")
-        if not isinstance(law, Distribution):
-            raise ValueError(f"the prior of {path} is {law!r}, expected a numpyro.distributions law")
-        if tuple(law.shape()) not in ((), tuple(known[path].shape)):
-            raise ValueError(f"the prior of {path} has shape {law.shape()}, expected {known[path].shape}")
     found = {}
     for path, law in priors.items():
-        shape = tuple(known[path].shape)
-        whole = (
-            law.expand(shape).to_event(len(shape))
-            if tuple(law.shape()) != shape
-            else law.to_event(len(law.batch_shape))
-        )
-        found[path] = numpyro.sample(f"{prefix}{path}", whole)
+        whole = checked_prior(path, law, known[path])
+        found[path] = numpyro.sample(f"{prefix}{path}", whole.to_event(len(whole.batch_shape)))
     return with_values(model, found)
 
 

@@ -78,6 +78,7 @@ def test_the_report_tells_idle_latent_states_from_busy_ones(data):
         linear.model(), data, guide=ss.Guide(None, ss.deep.Prior()), num_particles=32, key=0, progress=False
     )
     np.testing.assert_allclose(idle["divergence"], 0.0, atol=1e-12)
+    assert not idle["active"].any()
     assert idle.attrs["elbo"] < idle.attrs["iwae"]
 
 

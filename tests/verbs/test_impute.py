@@ -9,6 +9,7 @@ import pytest
 import statespace as ss
 from statespace.core.missing import draw_missing
 from statespace.core.normal import FactorNormal
+from statespace.models import with_values
 
 COUNT = 4000
 
@@ -56,3 +57,19 @@ def test_draws_are_labelled_and_bad_calls_refused():
         ss.impute(ss.LocalLevel(0.05) + ss.Noise(0.1), y, num_samples=0, key=0)
     with pytest.raises(ValueError, match="needs data"):
         ss.impute(ss.LocalLevel(0.05) + ss.Noise(0.1), key=0)
+
+
+def test_what_a_model_was_fed_agrees_with_what_came_after():
+    """A network that repeats what it is fed, hardly noisy: an autoregression, whose gap has a known normal law."""
+    cell = ss.Elman(1, 1, activation="identity", key=0)
+    values = {"input_weights": np.ones((1, 1)), "recurrent_weights": np.zeros((1, 1)), "bias": np.zeros(1)}
+    cell = with_values(cell, values)
+    head = ss.GaussianHead([[0.95]], [0.0], [1.0], level=0.0, unit=1.0)
+    y = np.array([0.0, 1.0, np.nan, 6.0, 5.0, 4.0])
+    model = ss.Recurrent(cell, head)
+    way = ss.TeacherForcing(num_particles=20_000)
+    draws = ss.impute(model, y, way, num_samples=4000, key=0).to_numpy()[:, 2, 0]
+    variance = 1 / (1 + 0.95**2)
+    mean = variance * 0.95 * (1.0 + 6.0)
+    assert draws.mean() == pytest.approx(mean, abs=0.1)
+    assert draws.std() == pytest.approx(variance**0.5, rel=0.1)

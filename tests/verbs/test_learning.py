@@ -137,7 +137,7 @@ def test_one_series_with_gaps_and_a_share_held_out():
 
 def test_an_optimiser_of_one_s_own_and_several_seeds():
     model, guide = parts()
-    method = svi(guide, optimizer=optax.adabelief(1e-2), num_seeds=2)
+    method = ss.SVI(guide, num_steps=STEPS, num_buckets=1, optimizer=optax.adabelief(1e-2), num_seeds=2)
     found = ss.fit(model, frames(), method, key=0, progress=False)
     assert found.joint.extra_groups["training"].sizes["seed"] == 2
 
@@ -146,6 +146,12 @@ def test_what_does_not_fit_is_refused():
     model, guide = parts()
     with pytest.raises(ValueError, match="pass key="):
         ss.fit(model, frames(), svi(guide))
+    with pytest.raises(ValueError, match="patience= waits"):
+        ss.fit(model, frames(), svi(guide, patience=2), key=0)
+    with pytest.raises(ValueError, match="leave learning_rate= and clip= out"):
+        ss.SVI(guide, optimizer=optax.adam(1e-3), clip=1.0)
+    with pytest.raises(ValueError, match='weights="normal"'):
+        ss.SVI(guide, num_samples=10)
     with pytest.raises(TypeError, match="is not a DeepStateSpace"):
         ss.fit(ss.LocalLevel() + ss.Noise(), ss.datasets.nile(), svi(guide), key=0)
     with pytest.raises(TypeError, match="held_out= is for"):
@@ -172,3 +178,73 @@ def test_a_small_deep_markov_model_beats_first_order_markov_on_chorales():
     score = ss.evaluate(fit, test, bound="elbo", num_particles=1, repeats=3, key=1, progress=False)
     assert score.stamps.sum() == 4725
     assert score.table().loc["over stamps", "value"] > -9.7
+
+
+def test_a_fit_of_a_panel_serves_new_sequences(found):
+    """One sequence without a name, and a panel with other names: the weights are shared."""
+    new = frames(2, seed=9)
+    alone = ss.forecast(found, new["s0"], horizon=2, num_samples=10, key=0)
+    assert alone.draws.shape == (10, 2, 2)
+    assert set(ss.filter(found, {"x": new["s0"], "s1": new["s1"]}, key=0)) == {"x", "s1"}
+    assert found.filter_method.guide is found["s0"].filter_method.guide
+    empty = new["s0"].assign(b=np.nan)
+    assert not ss.impute(found, empty, num_samples=3, key=0).isnull().any()
+
+
+def test_a_checkpoint_is_that_of_one_run(tmp_path):
+    """The mark of a run is the same for a schedule made again, and another for other priors or held values."""
+    path = tmp_path / "run.npz"
+
+    def learned(**options):
+        model, guide = parts()
+        way = svi(guide, num_steps=3, learning_rate=optax.cosine_decay_schedule(0.01, 10), checkpoint=path)
+        return ss.fit(model, frames(), way, key=0, progress=False, **options)
+
+    first = learned()
+    again = learned()
+    np.testing.assert_array_equal(first.estimates["head.bias"], again.estimates["head.bias"])
+    for options in ({"priors": {"head.bias": dist.Normal(0.0, 1.0)}}, {"fixed": {"head.bias": np.zeros(2)}}):
+        with pytest.raises(ValueError, match="is of a run with another"):
+            learned(**options)
+
+
+def test_columns_of_a_panel_are_matched_by_name():
+    model, guide = parts()
+    panel = frames(3)
+    turned = {name: y[["b", "a"]] if name == "s1" else y for name, y in panel.items()}
+    one, other = (ss.fit(model, y, svi(guide, num_steps=2), key=0, progress=False) for y in (panel, turned))
+    np.testing.assert_array_equal(one.estimates["head.bias"], other.estimates["head.bias"])
+    renamed = {**panel, "s1": panel["s1"].rename(columns={"b": "c"})}
+    with pytest.raises(ValueError, match="have the series"):
+        ss.fit(model, renamed, svi(guide, num_steps=2), key=0, progress=False)
+
+
+def test_inputs_go_with_held_out_sequences_by_name():
+    model, guide = parts(input_names=["u"])
+    every = frames(5)
+    inputs = {name: pd.DataFrame({"u": np.arange(float(len(y)))}) for name, y in every.items()}
+    held = {"s4": every.pop("s4")}
+    fit = ss.fit(model, every, svi(guide, num_steps=2), inputs=inputs, held_out=held, key=0, progress=False)
+    assert list(fit) == ["s0", "s1", "s2", "s3"]
+    assert np.isfinite(fit.history["held_out"]).all()
+
+
+def test_a_guide_of_other_sizes_is_refused_in_words():
+    model, _ = parts(input_names=["u"])
+    _, guide = parts()
+    with pytest.raises(ValueError, match="takes 2 numbers of a stamp but meets 3: 2 of series, 1 of inputs"):
+        ss.fit(model, frames(1)["s0"], svi(guide), inputs=pd.DataFrame({"u": np.zeros(5)}), key=0, progress=False)
+    with pytest.raises(TypeError, match="did you mean num_steps="):
+        ss.SVI(guide, num_step=3)
+
+
+def test_going_on_takes_the_whole_panel_of_which_a_share_was_held_out():
+    model, guide = parts()
+    every = frames(5)
+    fit = ss.fit(model, every, svi(guide, num_steps=2), held_out=0.4, key=0, progress=False)
+    assert len(fit) == 3
+    more = ss.resume(fit, 2, held_out=every, progress=False)
+    whole = ss.fit(model, every, svi(guide, num_steps=4), held_out=0.4, key=0, progress=False)
+    np.testing.assert_array_equal(more.estimates["head.bias"], whole.estimates["head.bias"])
+    with pytest.raises(ValueError, match="a share was drawn"):
+        ss.resume(fit, 2, held_out=0.4, progress=False)

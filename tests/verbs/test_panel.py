@@ -120,7 +120,7 @@ def test_save_and_load(posterior, tmp_path):
 
 def test_series_that_are_not_alike(panel):
     other = pd.Series([1.0, 2.0, 4.0], pd.to_datetime(["2000-01-01", "2000-01-05", "2000-02-01"]))
-    with pytest.raises(ValueError, match="must be alike"):
+    with pytest.raises(ValueError, match="some series of the panel are regular and others are not"):
         ss.fit(MODEL, [panel["north"], other], progress=False)
     with pytest.raises(ValueError, match="the panel has no series"):
         ss.fit(MODEL, {}, progress=False)

@@ -118,3 +118,33 @@ def test_the_picture(scores):
     assert len(axes[0].patches) >= 10
     with pytest.raises(TypeError, match="score_forecasts"):
         ss.plots.calibration(3)
+
+
+def test_a_regular_beginning_does_not_change_the_clock():
+    """Irregular whole numbers whose first ones are evenly spaced: spacings count as they do for all of them."""
+    stamps = np.array([0, 10, 20, 30, 40, 53, 54, 90])
+    y = pd.Series(np.random.default_rng(0).normal(size=8).cumsum(), index=stamps)
+    walk = ss.LocalLevel(1.0, initial=ss.InitialLaw.known([0.0])) + ss.Noise(0.1)
+    found = [
+        ss.score_forecasts(walk, series, horizon=2, origins=[4], num_samples=200, key=0, progress=False)
+        for series in (y, y.set_axis(y.index.astype(float)))
+    ]
+    np.testing.assert_allclose(found[0].crps, found[1].crps)
+
+
+def test_a_series_that_begins_late_has_no_last_value():
+    y = pd.DataFrame(np.random.default_rng(0).normal(size=(12, 2)).cumsum(axis=0), columns=["a", "b"])
+    y.loc[:5, "b"] = np.nan
+    pair = ss.LinearGaussian(np.eye(2), np.ones(2), np.eye(2), np.ones(2), np.zeros(2), np.ones(2))
+    found = ss.score_forecasts(pair, y, horizon=2, origins=[5], num_samples=50, key=0, progress=False)
+    row = found.table(by=[]).loc["all"]
+    both = np.isfinite(found.naive) & np.isfinite(found.error)
+    assert row["count"] == np.isfinite(found.error).sum() > both.sum()
+    assert row["mae_ratio"] == pytest.approx(np.abs(found.error[both]).mean() / np.abs(found.naive[both]).mean())
+
+
+def test_short_sequences_are_left_out(panel):
+    short = {"long": panel["s0"], "short": panel["s1"][:4]}
+    with pytest.warns(UserWarning, match="left out 'short'"):
+        found = ss.score_forecasts(model(), short, horizon=4, num_samples=20, key=0, progress=False)
+    assert found.sequences == ("long",)

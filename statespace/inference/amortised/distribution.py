@@ -37,7 +37,6 @@ class BoundDistribution(Distribution):
 
     arg_constraints = {}  # noqa: RUF012 (NumPyro's own convention)
     pytree_data_fields = ("model", "guide", "objective", "sequences", "key")
-    support = constraints.independent(constraints.real, 3)
 
     def __init__(
         self,
@@ -54,6 +53,11 @@ class BoundDistribution(Distribution):
         self.model, self.guide, self.objective = model, guide, objective
         self.sequences, self.key = sequences, key
         super().__init__((), sequences.y.shape, validate_args=validate_args)
+
+    @property
+    def support(self):
+        """Real numbers."""
+        return constraints.independent(constraints.real, 3)
 
     def log_prob(self, value: Float[Array, "sequence time series"]) -> Float[Array, ""]:
         """The sum of the sequences' bounds, in nats."""

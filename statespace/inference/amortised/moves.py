@@ -184,7 +184,7 @@ class AmortisedMoves(eqx.Module):
         if not self.guide.twisted:
             return None
         promised = jax.vmap(lambda one: self.guide.promise(slot.messages, *self.model.split(one)))(state_of(x))
-        promised = jax.lax.stop_gradient(promised)  # the twist is learned apart
+        promised: Any = jax.lax.stop_gradient(promised)  # the twist is learned apart
         return promised if slot.inside is None else jnp.where(slot.inside, promised, 0.0)
 
     def move(self, parents: Any, slot: Frame, key: Any) -> tuple[Any, Array]:

@@ -39,7 +39,7 @@ class History(NamedTuple):
     """What learning has seen, in nats a stamp.
 
     Attributes:
-        bound: The bound of each step's batch, (step, seed).
+        bound: The bound of each step's batch, (step, seed); with priors, and its share of what they say.
         divergence: KL of each latent state, (step, seed, latent).
         held_out: The held-out bound of each evaluation, (evaluation, seed).
         evaluated_at: When, (evaluation,).
@@ -86,7 +86,13 @@ def _as_kind(x: np.ndarray, leaf: Any) -> Any:
 
 def digest(*parts: Any) -> str:
     """A text that tells runs apart."""
-    return hashlib.sha256("\n".join(map(repr, parts)).encode()).hexdigest()
+    found = hashlib.sha256()
+    for part in parts:
+        for leaf in jax.tree.leaves(part, is_leaf=lambda x: x is None):
+            array = isinstance(leaf, (np.ndarray, jax.Array))
+            found.update(np.ascontiguousarray(leaf).tobytes() if array else repr(leaf).encode())
+        found.update(str(jax.tree.structure(part)).encode())
+    return found.hexdigest()
 
 
 def write(path: str | os.PathLike, state: State, history: History, mark: str) -> None:

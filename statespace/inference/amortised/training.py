@@ -209,7 +209,7 @@ class Trainer:
 
     def _loss(
         self, values: dict[str, Array], batch: Sequence, key: Any, step: Any, memory: Any, fresh: Any
-    ) -> tuple[Array, tuple[Bound, Any]]:
+    ) -> tuple[Array, tuple[Bound, Any, Array]]:
         """Minus the objective for a batch and its share of the log prior, in nats a stamp."""
         trainee, gain = self.weights.draw(values, jax.random.fold_in(key, streams.WEIGHTS))
         objective, keys = self.options.objective, jax.random.split(key, batch.y.shape[0])
@@ -219,7 +219,8 @@ class Trainer:
             memory = jax.tree.map(lambda a, b: jnp.where(fresh, a, jax.lax.stop_gradient(b)), anew, memory)
         weight = objective.kl_weight(step)
         total, found, memory = objective.loss(trainee.model, trainee.guide, batch, keys, weight, memory)
-        return (total - gain / self.per_epoch) / self.frames, (found, memory)
+        gain = gain / self.per_epoch
+        return (total - gain) / self.frames, (found, memory, gain)
 
     def _hidden(self, batch: Sequence, key: Any) -> Sequence:
         """A batch of which the guide does not see all."""
@@ -233,10 +234,14 @@ class Trainer:
         self, values: dict[str, Array], optimizer: Any, memory: Any, batch: Sequence, key: Any, step: Any, fresh: Any
     ) -> Any:
         """One step, which is not taken where the gradient is not finite."""
-        gradient, (found, memory) = jax.grad(self._loss, has_aux=True)(values, batch, key, step, memory, fresh)
+        gradient, (found, memory, gain) = jax.grad(self._loss, has_aux=True)(values, batch, key, step, memory, fresh)
         moves, optimizer = self.optimizer.update(gradient, optimizer, values)
         stamps = jnp.maximum(batch.stamps, 1)
-        met = jnp.sum(found.value) / stamps, jnp.sum(found.divergence, axis=0) / stamps, optimizer.notfinite_count
+        met = (
+            (jnp.sum(found.value) + gain) / stamps,
+            jnp.sum(found.divergence, axis=0) / stamps,
+            optimizer.notfinite_count,
+        )
         return optax.apply_updates(values, moves), optimizer, memory, met
 
     def _bounds(self, values: dict[str, Array], batch: Sequence, key: Any) -> Float[Array, " sequence"]:

@@ -11,7 +11,8 @@ from numpyro.distributions import biject_to
 from ...core.parameters import constrain, parameters, replace, require_known, unconstrain
 from ...models.deep import AbstractGuide, DeepStateSpace
 
-_FIRST_SPREAD = 0.01  # standard deviation, on the unconstrained scale, that laws of weights begin with
+_SHARE = 0.1  # of the prior's standard deviation, on the unconstrained scale, that laws of weights begin with
+_PACE = 10.0  # a law's log standard deviation moves so much faster than other values
 
 
 class Trainee(eqx.Module):
@@ -34,7 +35,7 @@ class Weights(NamedTuple):
         q(w) = N(w; m, s^2)   on the unconstrained scale, independently,
 
     and what is climbed has log p(w) - log q(w) at a draw in place of the log prior at the value. An array holds m and
-    log s as its two rows. (Blundell et al., 2015, "Weight uncertainty in neural networks", ICML.)
+    log(s) / 10 as its two rows. (Blundell et al., 2015, "Weight uncertainty in neural networks", ICML.)
 
     Attributes:
         trainee: Model and guide, all of whose parameters have values.
@@ -66,7 +67,7 @@ class Weights(NamedTuple):
         values = unconstrain({path: jnp.asarray(known[path].value) for path in self.free}, self.supports)
         laws = self.laws
         found = {
-            path: jnp.stack([v, jnp.full_like(v, jnp.log(_FIRST_SPREAD))]) if path in laws else v
+            path: jnp.stack([v, jnp.log(_SHARE * self._prior_spread(path)) / _PACE]) if path in laws else v
             for path, v in values.items()
         }
         return {path: jnp.asarray(v, v.dtype) for path, v in found.items()}  # a weak type would be compiled twice
@@ -84,7 +85,7 @@ class Weights(NamedTuple):
             if path not in laws:
                 drawn[path] = v
                 continue
-            mean, log_sd = v
+            mean, log_sd = v[0], _PACE * v[1]
             drawn[path] = mean + jnp.exp(log_sd) * jax.random.normal(jax.random.fold_in(key, number), mean.shape)
             gain = gain + jnp.sum(log_sd) + mean.size * 0.5 * (1 + jnp.log(2 * jnp.pi))  # the law's entropy
         natural = constrain(drawn, self.supports)
@@ -104,6 +105,11 @@ class Weights(NamedTuple):
             return {path: jnp.asarray(known[path].value) for path in laws}
 
         return jax.lax.map(one, jax.random.split(key, count))
+
+    def _prior_spread(self, path: str) -> Array:
+        """Standard deviations of a prior, on the unconstrained scale."""
+        law = self.priors[path]
+        return jnp.std(biject_to(law.support).inv(law.sample(jax.random.key(0), (500,))), axis=0)
 
     def _at(self, values: dict[str, Array]) -> Trainee:
         return replace(self.trainee, constrain(values, self.supports))

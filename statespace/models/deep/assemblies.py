@@ -16,7 +16,7 @@ from .model import DeepStateSpace
 from .networks import MLP, NormalNetwork
 from .proposals import Combiner, Direct, MeanField, Residual
 from .recurrent_dynamics import AbsorbingDynamics, RecurrentDynamics, StackedDynamics
-from .sizes import fed_size, frame_size, names_of
+from .sizes import fed_size, frame_size, layers, names_of
 
 NETWORKS = ("DKS", "ST-LR", "ST-L", "MF-LR", "MF-L")
 
@@ -76,7 +76,7 @@ def deep_markov_model(
     keys = iter(jax.random.split(as_key(key), 8))
     head = (BernoulliHead() if head is None else head).observing(num_series)
     dynamics = GatedTransition(latent, transition, fed=len(names_of(input_names)), key=next(keys))
-    model = DeepStateSpace(dynamics, MLP([latent, *emission], key=next(keys)), head, input_names=input_names)
+    model = DeepStateSpace(dynamics, MLP([latent, *layers(emission)], key=next(keys)), head, input_names=input_names)
     forward = cell(encoder, encoder, key=next(keys)) if inference != "DKS" else None
     backward = cell(encoder, encoder, key=next(keys)) if inference in ("DKS", "ST-LR", "MF-LR") else None
     embedding = MLP([frame_size(head, input_names, masks), encoder], key=next(keys))

@@ -16,7 +16,7 @@ from .kalman_dynamics import KalmanDynamics
 from .model import DeepStateSpace
 from .networks import MLP, NormalNetwork
 from .proposals import Direct
-from .sizes import frame_size, names_of
+from .sizes import frame_size, layers, names_of
 
 
 def svae(
@@ -62,8 +62,8 @@ def svae(
     keys = iter(jax.random.split(as_key(key), 4))
     head = (BernoulliHead() if head is None else head).observing(num_series)
     dynamics = LinearTransition(latent, fed=len(names_of(input_names)), key=next(keys))
-    model = DeepStateSpace(dynamics, MLP([latent, *emission], key=next(keys)), head, input_names=input_names)
-    seen = Encoder(MLP([frame_size(head, input_names, masks), *encoder], key=next(keys)), masks=masks)
+    model = DeepStateSpace(dynamics, MLP([latent, *layers(emission)], key=next(keys)), head, input_names=input_names)
+    seen = Encoder(MLP([frame_size(head, input_names, masks), *layers(encoder)], key=next(keys)), masks=masks)
     return model, ConjugateGuide(seen, NormalNetwork(MLP(seen.sizes), latent, key=next(keys)))
 
 
@@ -140,8 +140,8 @@ def kvae(
         initial_scale=initial_scale,
         key=next(keys),
     )
-    model = DeepStateSpace(dynamics, MLP([latent, *emission], key=next(keys)), head, input_names=input_names)
-    seen = Encoder(MLP([frame_size(head, input_names, masks), *encoder], key=next(keys)), masks=masks)
+    model = DeepStateSpace(dynamics, MLP([latent, *layers(emission)], key=next(keys)), head, input_names=input_names)
+    seen = Encoder(MLP([frame_size(head, input_names, masks), *layers(encoder)], key=next(keys)), masks=masks)
     potential = NormalNetwork(MLP(seen.sizes), latent, spread=_START, key=next(keys))
     if smooths:
         return model, KalmanGuide(seen, potential)

@@ -18,3 +18,8 @@ def fed_size(head: AbstractHead, input_names: Any) -> int:
 def frame_size(head: AbstractHead, input_names: Any, masks: bool) -> int:
     """Length of what an encoder sees of a stamp."""
     return fed_size(head, input_names) + head.num_series * masks
+
+
+def layers(sizes: Any) -> tuple[int, ...]:
+    """Sizes of layers, one of which may be given as a number."""
+    return (sizes,) if isinstance(sizes, int) else tuple(sizes)

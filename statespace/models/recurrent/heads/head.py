@@ -115,8 +115,8 @@ class AbstractHead(eqx.Module):
                 continue
             if value is None:
                 raise ValueError(
-                    f"the head has no {name} and no data to take it from while JAX traces: make it with level= and "
-                    "unit=, or pass a model that has met its data (the model of a fit or of a filter result)"
+                    f"the head has no {name} and no data to take it from (nothing is observed, or JAX traces it): make "
+                    "it with level= and unit=, or pass a model that has met its data (that of a fit or a filter result)"
                 )
             found[name] = jnp.asarray(value, jnp.result_type(float))
         if count != len(binding.series):
