@@ -11,6 +11,7 @@ from .model import DeepStateSpace
 from .networks import MLP, NormalNetwork
 from .proposals import AbstractProposal, Combiner, Direct, MeanField, Prior, Product, Residual, TransitionNoise
 from .recurrent_dynamics import AbsorbingDynamics, RecurrentDynamics, StackedDynamics
+from .static import StaticLatents, StaticProposal
 from .twist import Twist
 
 __all__ = [
@@ -39,6 +40,8 @@ __all__ = [
     "RecurrentDynamics",
     "Residual",
     "StackedDynamics",
+    "StaticLatents",
+    "StaticProposal",
     "TransitionNoise",
     "Twist",
     "deep_markov_model",
