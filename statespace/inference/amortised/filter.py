@@ -59,7 +59,7 @@ class AmortisedFilter(AbstractParticleFilter):
         """The stamps with the guide's messages."""
         assert self.guide is not None
         mask = None if observed.complete else observed.mask
-        return Sequence(observed.y, mask, observed.steps).frames(model, self.guide)
+        return Sequence(observed.y, mask, observed.steps).frames(model, self.guide, whole=False)
 
     def filter(
         self, model: Any, observed: Observed, plan: Plan, belief: Particles | None = None, key: Any = None

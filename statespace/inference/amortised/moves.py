@@ -13,6 +13,7 @@ from ...core.draws import sample_each
 from ...core.missing import masked_log_prob
 from ...core.step import Step
 from ...models.deep import AbstractGuide, DeepStateSpace
+from ...models.deep.guide import path_of
 from ...models.deep.laws import Law, either, log_density_each, moved
 from ..moves import state_of, with_previous
 
@@ -27,6 +28,7 @@ class Frame(NamedTuple):
         messages: What the guide knows of the stamp.
         inside: False beyond the end of the sequence; None where nothing lies there.
         shown: Which elements the guide has seen; None for those that are present.
+        path: The model's path, where it is known before latent states are drawn; None where each particle has its own.
     """
 
     step: Step
@@ -35,6 +37,7 @@ class Frame(NamedTuple):
     messages: tuple[Float[Array, "*time message"], ...]
     inside: Bool[Array, "*time"] | None
     shown: Bool[Array, "*time series"] | None = None
+    path: Float[Array, "*time path"] | None = None
 
 
 class Sequence(eqx.Module):
@@ -54,10 +57,19 @@ class Sequence(eqx.Module):
     inside: Bool[Array, "*batch time"] | None = None
     shown: Bool[Array, "*batch time series"] | None = None
 
-    def frames(self, model: DeepStateSpace, guide: AbstractGuide) -> Frame:
-        """All stamps of one sequence, with the messages of a guide."""
+    def frames(self, model: DeepStateSpace, guide: AbstractGuide, *, whole: bool = True) -> Frame:
+        """All stamps of one sequence, with the messages of a guide.
+
+        Args:
+            model: The model.
+            guide: The guide.
+            whole: Whether particles begin with it, so that a path that depends on no draw is that from the start.
+        """
         messages = guide.messages(model, self.y, self._seen, self.steps, self.inside)
-        return Frame(self.steps, self.y, self.mask, messages, self.inside, self.shown)
+        dynamics, drawn = model.dynamics, model.feedback and self.mask is not None
+        known = whole and dynamics.path > 0 and not dynamics.reads_latent and not drawn
+        path = path_of(model, self.steps) if known else None
+        return Frame(self.steps, self.y, self.mask, messages, self.inside, self.shown, path)
 
     def frames_along(self, model: DeepStateSpace, guide: AbstractGuide, memory: Any) -> tuple[Frame, Any]:
         """All stamps of a part of a sequence, and what the guide carries to the next part."""
@@ -103,8 +115,11 @@ def proposed(
         frame: The stamp.
         noise: The noise.
     """
-    x = state_of(parent)
-    h, prior = model.ahead(x, with_previous(frame.step, parent))
+    x, step = state_of(parent), with_previous(frame.step, parent)
+    if frame.path is None:
+        h, prior = model.ahead(x, step)
+    else:
+        h, prior = frame.path, model.law(frame.path, model.split(x)[1], step)
     law = guided(model, guide, x, h, prior, frame)
     return Proposed(jnp.concatenate([h, moved(law, noise)]), prior, law)
 

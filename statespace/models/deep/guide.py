@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from ...core.step import Step
 from .encoder import Encoder, frames
 from .laws import Law
-from .model import DeepStateSpace
+from .model import DeepStateSpace, with_length
 from .proposals import AbstractProposal, Combiner, MeanField
 from .twist import Twist
 
@@ -254,7 +254,7 @@ def path_of(model: DeepStateSpace, steps: Step, present: Any = None, h: Any = No
     start, z = dynamics.start()
 
     def body(h: Array, slot: Any) -> tuple[Array, Array]:
-        h = dynamics.advance(h, z, slot[1], slot[0])
+        h = dynamics.advance(h, z, slot[1], with_length(slot[0]))
         return h, h
 
     return jax.lax.scan(body, start if h is None else h, (steps, fed_along(model, steps, present)))[1]

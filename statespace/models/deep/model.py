@@ -155,14 +155,14 @@ class DeepStateSpace(AbstractGaussianDynamics, AbstractMomentEmission):
             x: The state at the stamp before; `start` at the first stamp.
             step: The step.
         """
-        step, fed = _with_length(step), self.fed(step)
+        step, fed = with_length(step), self.fed(step)
         h, z = self.split(x)
         h = self.dynamics.advance(h, z, fed, step)
         return h, self.dynamics.law(h, z, fed, step)
 
     def law(self, h: Float[Array, " path"], z: Float[Array, " latent"], step: Step) -> Law:
         """The law of the latent states at a step, given the path there and the latent states before."""
-        return self.dynamics.law(h, z, self.fed(step), _with_length(step))
+        return self.dynamics.law(h, z, self.fed(step), with_length(step))
 
     def initial(self, step: Step) -> FactorNormal:
         """The law of the state at the first stamp: that of a move from the start."""
@@ -199,7 +199,7 @@ class DeepStateSpace(AbstractGaussianDynamics, AbstractMomentEmission):
         return FactorNormal(jnp.concatenate([h, parts(law)[0]]), jnp.concatenate([still, spread]))
 
 
-def _with_length(step: Step) -> Step:
+def with_length(step: Step) -> Step:
     """The step, whose length before the first stamp of all is one."""
     if step.spacing is None:
         return step

@@ -7,7 +7,8 @@ import pytest
 
 import statespace as ss
 from statespace.core.parameters import parameters, replace, with_fields
-from statespace.inference.amortised import ELBO, FIVO, AmortisedFilter, Sequence
+from statespace.inference.amortised import ELBO, FIVO, IWAE, AmortisedFilter, Sequence
+from statespace.inference.amortised.batches import Corpus
 from statespace.inference.method import Observed, teacher_forced
 from statespace.inference.problem import stamps
 from statespace.models.deep import deep_markov_model, srnn, storn, vrnn
@@ -105,3 +106,18 @@ def test_gradients_reach_every_weight(name, objective):
     gradients = {path: np.asarray(p.value) for part in found for path, p in parameters(part).items()}
     assert all(np.all(np.isfinite(value)) for value in gradients.values())
     assert [path for path, value in gradients.items() if not np.any(value)] == []
+
+
+@pytest.mark.parametrize("objective", [ELBO(), IWAE(3), FIVO(3)])
+def test_a_path_that_no_draw_enters_is_computed_once(objective, monkeypatch):
+    """With the same numbers as one for each particle."""
+    model, guide = made("srnn")
+    y = (np.random.default_rng(0).random((LENGTH, SERIES)) < 0.4).astype(float)
+    batch = Corpus([y], [np.ones(y.shape, bool)], None, None, True).batch([0], LENGTH, 1)
+    sequence = jax.tree.map(lambda leaf: leaf[0], batch)
+    assert sequence.frames(model, guide).path.shape == (LENGTH, SMALL["hidden"])
+    known = objective.bound(model, guide, sequence, jax.random.key(0)).value
+    whole = Sequence.frames
+    monkeypatch.setattr(Sequence, "frames", lambda self, model, guide: whole(self, model, guide, whole=False))
+    assert sequence.frames(model, guide).path is None
+    assert float(objective.bound(model, guide, sequence, jax.random.key(0)).value) == pytest.approx(float(known), rel=1e-12)
