@@ -66,7 +66,7 @@ def calibration(scores: "ForecastScores", *, series: str | None = None, axes: An
     naive = np.nanmean(np.abs(scores.naive[..., which]), axis=(0, 2))
     style.line(panels[2], steps, naive, color=style.GREY, label="last value")
     panels[2].set_ylim(bottom=0)
-    style.title(panels[2], "CRPS")
+    style.title(panels[2], "CRPS", "mean by step, in the unit of the data")
     style.legend(panels[2], loc="lower right")
     for ax in panels[1:]:
         ax.set_xlabel("steps ahead", fontsize=style.PROSE)
