@@ -65,7 +65,7 @@ def learn_parameters(module: Any, *, prefix: str, besides: Collection[str] = ())
         ...     deep, helper = ss.learn_parameters(model, prefix=""), ss.learn_parameters(guide, prefix="guide.")
         ...     ss.observe("x", deep, sequences, guide=helper)
         >>> with numpyro.handlers.seed(rng_seed=0):
-        ...     program([[[0.0, 1.0], [1.0, 1.0]]])
+        ...     program([jnp.ones((3, 2)), jnp.zeros((4, 2))])
     """
     known = {path: p for path, p in parameters(module).items() if path not in besides}
     values = {path: p.value for path, p in known.items() if p.value is not None}
