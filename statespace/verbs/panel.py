@@ -107,13 +107,12 @@ def for_each_member(verb: Callable[..., Any]) -> Callable[..., Any]:
     def call(model: Any, *args: Any, **options: Any) -> Any:
         given = args[0] if args else options.get("data")
         fitted = model if isinstance(model, PanelFit) else None
-        if given is not None and not is_panel(given):  # what the members share serves any other series
-            return verb(model if fitted is None else fitted.joint, *args, **options)
-        if given is None and fitted is None:
-            return verb(model, *args, **options)
+        other = model if fitted is None else fitted.joint  # what the members share serves any other series
+        if not is_panel(given) and (given is not None or fitted is None):
+            return verb(other, *args, **options)
         parts = dict.fromkeys(fitted) if given is None and fitted is not None else members(given)
         names = list(parts)
-        models = [model] * len(names) if fitted is None else [fitted.members.get(name, fitted.joint) for name in names]
+        models = [other if fitted is None else fitted.members.get(name, other) for name in names]
         shared = {what: share(options[what], names, what) for what in _EACH if options.get(what) is not None}
         keys = None if options.get("key") is None else jax.random.split(as_key(options["key"]), len(names))
         found = {}
