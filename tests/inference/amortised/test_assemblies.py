@@ -120,4 +120,6 @@ def test_a_path_that_no_draw_enters_is_computed_once(objective, monkeypatch):
     whole = Sequence.frames
     monkeypatch.setattr(Sequence, "frames", lambda self, model, guide: whole(self, model, guide, whole=False))
     assert sequence.frames(model, guide).path is None
-    assert float(objective.bound(model, guide, sequence, jax.random.key(0)).value) == pytest.approx(float(known), rel=1e-12)
+    assert float(objective.bound(model, guide, sequence, jax.random.key(0)).value) == pytest.approx(
+        float(known), rel=1e-12
+    )
