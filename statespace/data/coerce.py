@@ -46,7 +46,7 @@ def as_series(
 
     Raises:
         TypeError: If data, stamps or inputs are of a kind that cannot be used.
-        ValueError: If their shapes, stamps, names or values do not fit.
+        ValueError: If their shapes, stamps, names or values do not fit, or a `Series` comes with inputs or stamps.
 
     Example:
         >>> import pandas as pd
@@ -56,6 +56,8 @@ def as_series(
         Series(flow: 3 stamps, 2000 to 2002, freq='Y-DEC')
     """
     if isinstance(data, Series):
+        if inputs is not None or times is not None:
+            raise ValueError("a Series has its own inputs and stamps: pass it without inputs= and times=")
         return data
     given = check_given(inputs, input_columns)
     table = _named(read_table(data, _WHAT), None)

@@ -14,7 +14,7 @@ from ..inference.amortised import ELBO, AbstractObjective, BoundDistribution
 from ..inference.amortised.batches import Corpus
 from ..models.deep import AbstractGuide, DeepStateSpace
 from .corpus import as_guide, as_objective, corpus_of, pooled
-from .door import Prepared, bind, check_support, in_order, names_of_series
+from .door import Prepared, bind, check_support, in_order, names_of_series, traced
 from .panel import parts_of
 
 
@@ -44,13 +44,18 @@ def bound_law(
         names: Of the series, where y is None and the model does not tell them.
 
     Raises:
-        TypeError: If the model is no deep model, or the program has no seed.
+        TypeError: If the model is no deep model, the program has no seed, or the data are traced.
         ValueError: If data, inputs and model do not fit together.
     """
     if not isinstance(model, DeepStateSpace):
         raise TypeError(f"guide= and bound= are for a DeepStateSpace, got {type(model).__name__}")
     if mask is not None:
         raise ValueError("mask= goes without guide= and bound=: NaN says what is missing")
+    if traced(y, inputs, times):
+        raise TypeError(
+            "the sequences of a bound are numbers, which JAX traces here: close over them, "
+            "jit(lambda state: svi.update(state, y)), or pass them to SVI.run or MCMC.run"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where there is none
         key = numpyro.prng_key()

@@ -142,6 +142,8 @@ def test_bad_calls():
     with pytest.raises(TypeError, match="numpyro.handlers.seed"):
         ss.observe("x", linear.model(), panel(), bound=ss.ELBO())
     with handlers.seed(rng_seed=0):
+        with pytest.raises(TypeError, match="close over them"):
+            jax.jit(lambda y: ss.observe("x", linear.model(), y, bound=ss.ELBO()))(panel()[0])
         with pytest.raises(TypeError, match="are for a DeepStateSpace"):
             ss.observe("x", ss.LocalLevel(1.0) + ss.Noise(1.0), panel()[0], bound=ss.ELBO())
         with pytest.raises(ValueError, match="goes without guide="):

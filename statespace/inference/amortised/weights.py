@@ -107,9 +107,11 @@ class Weights(NamedTuple):
         return jax.lax.map(one, jax.random.split(key, count))
 
     def _prior_spread(self, path: str) -> Array:
-        """Standard deviations of a prior, on the unconstrained scale."""
+        """Standard deviations of normal laws with a prior's quartiles, on the unconstrained scale."""
         law = self.priors[path]
-        return jnp.std(biject_to(law.support).inv(law.sample(jax.random.key(0), (500,))), axis=0)
+        draws = biject_to(law.support).inv(law.sample(jax.random.key(0), (500,)))
+        low, high = jnp.quantile(draws, jnp.array([0.25, 0.75]), axis=0)
+        return (high - low) / 1.349
 
     def _at(self, values: dict[str, Array]) -> Trainee:
         return replace(self.trainee, constrain(values, self.supports))
